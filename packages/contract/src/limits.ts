@@ -1,0 +1,21 @@
+/** Every limit of the wire, in one place. Bytes are of UTF-8, times in milliseconds. */
+export const limits = {
+  /** Characters of a prompt. The CLI takes more, but a megabyte of prompt is a file that should be read by a tool. */
+  promptChars: 1_000_000,
+  systemPromptChars: 100_000,
+  /** Bytes of `metadata`, `output_schema` and other free JSON beside a payload. */
+  jsonBytes: 65_536,
+  /** Bytes of one message's or published event's payload. */
+  payloadBytes: 262_144,
+  /** Entries of a page. */
+  pageMax: 500,
+  pageDefault: 50,
+  /** A run's time limit: default as the predecessor's clients waited, at most a day. */
+  runTimeoutMsDefault: 300_000,
+  runTimeoutMsMax: 86_400_000,
+  /** How long `runs.result` may hold a request. Below the idle limit of common proxies (60 s). */
+  waitMsDefault: 30_000,
+  waitMsMax: 55_000,
+  /** Bytes of an HTTP body or a WebSocket frame. Room for a full prompt in escaped JSON. */
+  bodyBytes: 8_388_608,
+} as const;

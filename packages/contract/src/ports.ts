@@ -1,0 +1,102 @@
+/**
+ * What a procedure may call. `core` fulfils these, `server` introduces the two, and every surface (tRPC, REST, the
+ * OpenAI routes, the Unix socket) is a reader of the same ports, so that a rule is written once.
+ *
+ * Ports belong to one tenant: whoever holds them can see and touch nothing else. All reject with a `KsiError`.
+ */
+import type { EventFilter, KsiEvent, Published, PublishInput, RunEvent } from "./events.ts";
+import type { Agent, AgentsPage, Registered, RegisterInput, Unregistered } from "./schemas/agents.ts";
+import type { FollowInput } from "./schemas/common.ts";
+import type { HistoryInput, Message, MessagesPage, SendInput, Sent } from "./schemas/messages.ts";
+import type {
+  CancelInput,
+  CancelOutput,
+  ResultInput,
+  Run,
+  RunsListInput,
+  RunsPage,
+  SpawnAccepted,
+  SpawnInput,
+} from "./schemas/runs.ts";
+import type {
+  PageInput,
+  Session,
+  SessionDeleted,
+  SessionMessages,
+  SessionMessagesInput,
+  SessionsPage,
+} from "./schemas/sessions.ts";
+import type { Health, ShutdownOutput, SystemStatus } from "./schemas/system.ts";
+
+/** One event and its place in the channel that is being followed. */
+export interface Entry<E> {
+  cursor: string;
+  event: E;
+}
+
+/**
+ * A channel being read: first what is kept after the starting point, then what comes, in order and without a hole.
+ * Iterating opens it; leaving the loop, or the signal it was opened with, closes it. Throws `HISTORY_TRIMMED` where
+ * it cannot go on without a hole. One iteration per follow.
+ */
+export interface Follow<E> extends AsyncIterable<Entry<E>> {
+  /** The channel's name without prefix and tenant, such as `runs:3f2b…`. */
+  readonly channel: string;
+}
+
+export interface RunsPort {
+  /** Durable once it resolves. `CONFLICT` for an idempotency key with another body. */
+  spawn(input: SpawnInput): Promise<SpawnAccepted>;
+  get(runId: string): Promise<Run>;
+  list(input: RunsListInput): Promise<RunsPage>;
+  /** The run, as soon as it is final or `wait_ms` is over, whichever is first. */
+  result(input: ResultInput, signal?: AbortSignal): Promise<Run>;
+  /** True in the whole cluster: a queued run never starts, a running agent's process tree is ended. */
+  cancel(input: CancelInput): Promise<CancelOutput>;
+  /** From the oldest event unless told otherwise; ends after the final event. */
+  events(runId: string, from: FollowInput, signal?: AbortSignal): Promise<Follow<RunEvent>>;
+}
+
+export interface SessionsPort {
+  list(input: PageInput): Promise<SessionsPage>;
+  get(sessionId: string): Promise<Session>;
+  messages(input: SessionMessagesInput): Promise<SessionMessages>;
+  /** Removes the session and its runs. `CONFLICT` while one of them is queued or running. */
+  delete(sessionId: string): Promise<SessionDeleted>;
+}
+
+export interface AgentsPort {
+  register(input: RegisterInput): Promise<Registered>;
+  unregister(agentId: string): Promise<Unregistered>;
+  get(agentId: string): Promise<Agent>;
+  list(input: PageInput): Promise<AgentsPage>;
+}
+
+export interface MessagesPort {
+  send(input: SendInput): Promise<Sent>;
+  history(input: HistoryInput): Promise<MessagesPage>;
+  /** From the oldest message kept unless told otherwise. */
+  inbox(agentId: string, from: FollowInput, signal?: AbortSignal): Promise<Follow<Message>>;
+}
+
+export interface EventsPort {
+  publish(input: PublishInput): Promise<Published>;
+  /** The firehose: every state change and message of the tenant, no text deltas. From now unless told otherwise. */
+  subscribe(filter: EventFilter, from: FollowInput, signal?: AbortSignal): Promise<Follow<KsiEvent>>;
+}
+
+export interface SystemPort {
+  status(): Promise<SystemStatus>;
+  health(): Promise<Health>;
+  /** Answers first, then drains and stops the daemon. */
+  shutdown(): Promise<ShutdownOutput>;
+}
+
+export interface Ports {
+  runs: RunsPort;
+  sessions: SessionsPort;
+  agents: AgentsPort;
+  messages: MessagesPort;
+  events: EventsPort;
+  system: SystemPort;
+}

@@ -1,0 +1,40 @@
+import {
+  agent,
+  agentRef,
+  agentsListInput,
+  agentsPage,
+  registered,
+  registerInput,
+  unregistered,
+} from "../schemas/agents.ts";
+import { procedure, router } from "../trpc.ts";
+
+const tags = ["agents"];
+
+export const agentsRouter = router({
+  register: procedure
+    .meta({ openapi: { method: "POST", path: "/api/v1/agents/register", summary: "Register an agent", tags } })
+    .input(registerInput)
+    .output(registered)
+    .mutation(({ ctx, input }) => ctx.ports.agents.register(input)),
+
+  unregister: procedure
+    .meta({
+      openapi: { method: "DELETE", path: "/api/v1/agents/{agent_id}", summary: "Forget an agent and its inbox", tags },
+    })
+    .input(agentRef)
+    .output(unregistered)
+    .mutation(({ ctx, input }) => ctx.ports.agents.unregister(input.agent_id)),
+
+  get: procedure
+    .meta({ openapi: { method: "GET", path: "/api/v1/agents/{agent_id}", summary: "One agent", tags } })
+    .input(agentRef)
+    .output(agent)
+    .query(({ ctx, input }) => ctx.ports.agents.get(input.agent_id)),
+
+  list: procedure
+    .meta({ openapi: { method: "GET", path: "/api/v1/agents", summary: "Registered agents", tags } })
+    .input(agentsListInput)
+    .output(agentsPage)
+    .query(({ ctx, input }) => ctx.ports.agents.list(input)),
+});

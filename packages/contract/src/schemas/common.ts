@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { limits } from "../limits.ts";
+
+/** A UUID in lower case, as the CLI wants it. Upper case is refused, so that one session never has two names. */
+export const sessionId = z
+  .string()
+  .regex(
+    /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/,
+    "must be a lower-case UUID such as 3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b",
+  );
+
+/** Opaque; issued by KSI. */
+export const runId = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(/^[A-Za-z0-9-]+$/, "is not a run id");
+
+/** The name of an agent or sender: letters, digits and `_ . @ -`, 128 at most, starting with a letter or digit. */
+export const agentId = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}$/,
+    "must be 1 to 128 letters, digits or _ . @ - and start with a letter or digit",
+  );
+
+/** A place in one channel, `epoch.number`. Opaque to clients: keep it, send it back, do not compute with it. */
+export const cursor = z
+  .string()
+  .max(64)
+  .regex(/^\d+\.\d+$/, "is not a cursor of this server");
+
+/** ISO 8601 in UTC with milliseconds. */
+export const timestamp = z.iso.datetime();
+
+/** A JSON object of at most 64 kB. */
+export const jsonObject = z
+  .record(z.string(), z.json())
+  .refine((value) => withinBytes(value, limits.jsonBytes), `must be at most ${limits.jsonBytes} bytes of JSON`);
+
+/** Any JSON value of at most 256 kB. */
+export const payload = z
+  .json()
+  .refine((value) => withinBytes(value, limits.payloadBytes), `must be at most ${limits.payloadBytes} bytes of JSON`);
+
+/** What every list takes: `after` is the `next` of the page before, `limit` the size of this one (1 to 500, default 50). */
+export const page = z.object({
+  after: z.string().max(200).optional(),
+  limit: z.number().int().min(1).max(limits.pageMax).default(limits.pageDefault),
+});
+
+/**
+ * What every subscription takes. `lastEventId` resumes after that cursor (tRPC clients send it by themselves);
+ * without it, `from` says where to start.
+ */
+export const follow = z.object({
+  lastEventId: cursor.nullish(),
+  from: z.enum(["oldest", "now"]).optional(),
+});
+
+export type Json = z.infer<ReturnType<typeof z.json>>;
+export type JsonObject = Record<string, Json>;
+export type FollowInput = z.infer<typeof follow>;
+
+const encoder = new TextEncoder();
+
+function withinBytes(value: unknown, max: number): boolean {
+  const text = JSON.stringify(value);
+  return text.length <= max && encoder.encode(text).length <= max;
+}

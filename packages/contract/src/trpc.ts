@@ -1,0 +1,127 @@
+/** The tRPC instance, what a procedure knows of its caller, and the table from our error codes to tRPC's. */
+import { initTRPC, TRPCError, tracked } from "@trpc/server";
+import superjson from "superjson";
+import { z } from "zod";
+import { type ErrorCode, type Issue, KsiError, type WireError } from "./errors.ts";
+import type { Follow, Ports, SystemPort } from "./ports.ts";
+
+export interface Context {
+  /** The ports of the caller's tenant; absent when the caller has shown no valid token. */
+  ports?: Ports | undefined;
+  /** For what may be asked without a token. */
+  health: SystemPort["health"];
+}
+
+/** The convention of trpc-openapi: where the REST adapter serves the procedure. */
+export interface OpenApiMeta {
+  openapi?: {
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+    path: `/${string}`;
+    summary: string;
+    tags: string[];
+    /** `false` where no token is needed. */
+    protect?: boolean;
+  };
+}
+
+export const trpcCodes = {
+  INVALID_INPUT: "BAD_REQUEST",
+  MALFORMED_REQUEST: "PARSE_ERROR",
+  UNAUTHORIZED: "UNAUTHORIZED",
+  FORBIDDEN: "FORBIDDEN",
+  NOT_FOUND: "NOT_FOUND",
+  CONFLICT: "CONFLICT",
+  PAYLOAD_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+  RATE_LIMITED: "TOO_MANY_REQUESTS",
+  TIMEOUT: "TIMEOUT",
+  CANCELLED: "CLIENT_CLOSED_REQUEST",
+  HISTORY_TRIMMED: "PRECONDITION_FAILED",
+  STORE_UNAVAILABLE: "SERVICE_UNAVAILABLE",
+  SHUTTING_DOWN: "SERVICE_UNAVAILABLE",
+  CONNECTION_LOST: "BAD_GATEWAY",
+  INTERNAL: "INTERNAL_SERVER_ERROR",
+  RUNNER_NOT_FOUND: "BAD_GATEWAY",
+  RUNNER_NOT_EXECUTABLE: "BAD_GATEWAY",
+  RUNNER_CRASHED: "BAD_GATEWAY",
+  RUNNER_BAD_OUTPUT: "BAD_GATEWAY",
+  RUNNER_OUTPUT_TOO_LARGE: "BAD_GATEWAY",
+  SESSION_NOT_FOUND: "NOT_FOUND",
+  SESSION_IN_USE: "CONFLICT",
+  MODEL_NOT_FOUND: "BAD_REQUEST",
+  MODEL_AUTH: "BAD_GATEWAY",
+  MODEL_RATE_LIMITED: "TOO_MANY_REQUESTS",
+  MODEL_OVERLOADED: "SERVICE_UNAVAILABLE",
+  MODEL_ERROR: "BAD_GATEWAY",
+  MAX_TURNS: "UNPROCESSABLE_CONTENT",
+  BUDGET_EXCEEDED: "UNPROCESSABLE_CONTENT",
+  OUTPUT_INVALID: "UNPROCESSABLE_CONTENT",
+  RUN_CANCELLED: "CLIENT_CLOSED_REQUEST",
+  RUN_TIMED_OUT: "GATEWAY_TIMEOUT",
+  WORKER_LOST: "BAD_GATEWAY",
+} as const satisfies Record<ErrorCode, TRPCError["code"]>;
+
+const t = initTRPC
+  .context<Context>()
+  .meta<OpenApiMeta>()
+  .create({
+    transformer: superjson,
+    // Without this tRPC puts the stack into every error body outside NODE_ENV=production.
+    isDev: false,
+    errorFormatter: ({ shape, error }) => {
+      const ksi = toWireError(error);
+      return { ...shape, message: ksi.message, data: { ...shape.data, ksi } };
+    },
+  });
+
+export const router = t.router;
+
+/** Turns what a port rejects with into tRPC's own error, once for all procedures. */
+const withKsiErrors = t.middleware(async ({ next }) => {
+  const outcome = await next();
+  if (outcome.ok || !(outcome.error.cause instanceof KsiError)) return outcome;
+  const { cause } = outcome.error;
+  throw new TRPCError({ code: trpcCodes[cause.code], message: cause.message, cause });
+});
+
+/** For the few procedures that need no token. */
+export const publicProcedure = t.procedure.use(withKsiErrors);
+
+/** For all others: `ctx.ports` is there, and is the caller's own. */
+export const procedure = publicProcedure.use(({ ctx, next }) => {
+  if (!ctx.ports) {
+    throw new KsiError("UNAUTHORIZED", "This needs the daemon's token: see `ksi token`, or {data_dir}/token.");
+  }
+  return next({ ctx: { ports: ctx.ports } });
+});
+
+/** Serves a follow as a tRPC subscription: cursors become tracked ids, so that clients resume by themselves. */
+export async function* subscription<E>(opening: Promise<Follow<E>>) {
+  for await (const { cursor, event } of await opening) yield tracked(cursor, event);
+}
+
+/** What a caller may know of an error; the cause of an `INTERNAL` one stays in the log. */
+export function toWireError(error: TRPCError): WireError {
+  if (error.cause instanceof KsiError) return error.cause.toJSON();
+  if (error.cause instanceof z.ZodError) return invalidInput(error.cause).toJSON();
+  if (error.code === "INTERNAL_SERVER_ERROR") return KsiError.from(error.cause ?? error).toJSON();
+  const code = codeOfTrpc[error.code] ?? "MALFORMED_REQUEST";
+  return { code, message: error.message };
+}
+
+/** What tRPC itself raises, before any procedure of ours is reached. */
+const codeOfTrpc: Partial<Record<TRPCError["code"], ErrorCode>> = {
+  BAD_REQUEST: "INVALID_INPUT",
+  NOT_FOUND: "NOT_FOUND",
+  UNAUTHORIZED: "UNAUTHORIZED",
+  FORBIDDEN: "FORBIDDEN",
+  PAYLOAD_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+  CLIENT_CLOSED_REQUEST: "CANCELLED",
+  TIMEOUT: "TIMEOUT",
+};
+
+/** One sentence that names each field, and the same as `details.issues`. */
+export function invalidInput(error: z.ZodError): KsiError {
+  const issues: Issue[] = error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+  const sentence = issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("; ");
+  return new KsiError("INVALID_INPUT", sentence, { details: { issues }, cause: error });
+}
