@@ -1,1 +1,2 @@
-export {};
+export * from "./temp-folder.ts";
+export * from "./until.ts";

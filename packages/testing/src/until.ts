@@ -1,0 +1,18 @@
+export interface UntilOptions {
+  /** Default 10,000. */
+  deadlineMs?: number;
+  /** What was waited for, for the error. */
+  message?: string;
+}
+
+/** Waits until `condition` gives something truthy, and gives that; throws with `message` when the deadline passes. */
+export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
+  const { deadlineMs = 10_000, message = condition.toString() } = options;
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const value = await condition();
+    if (value) return value as NonNullable<T>;
+    if (performance.now() > deadline) throw new Error(`not within ${deadlineMs} ms: ${message}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
