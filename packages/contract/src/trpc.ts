@@ -79,8 +79,7 @@ export const router = t.router;
 const withKsiErrors = t.middleware(async ({ next }) => {
   const outcome = await next();
   if (outcome.ok || !(outcome.error.cause instanceof KsiError)) return outcome;
-  const { cause } = outcome.error;
-  throw new TRPCError({ code: trpcCodes[cause.code], message: cause.message, cause });
+  throw toTrpcError(outcome.error.cause);
 });
 
 /** For the few procedures that need no token. */
@@ -96,13 +95,24 @@ export const procedure = publicProcedure.use(({ ctx, next }) => {
 
 /** Serves a follow as a tRPC subscription: cursors become tracked ids, so that clients resume by themselves. */
 export async function* subscription<E>(opening: Promise<Follow<E>>) {
-  for await (const { cursor, event } of await opening) yield tracked(cursor, event);
+  try {
+    for await (const { cursor, event } of await opening) yield tracked(cursor, event);
+  } catch (thrown) {
+    // What is thrown while iterating passes no middleware any more.
+    throw toTrpcError(thrown);
+  }
+}
+
+function toTrpcError(thrown: unknown): TRPCError {
+  const cause = KsiError.from(thrown);
+  return new TRPCError({ code: trpcCodes[cause.code], message: cause.message, cause });
 }
 
 /** What a caller may know of an error; the cause of an `INTERNAL` one stays in the log. */
 export function toWireError(error: TRPCError): WireError {
   if (error.cause instanceof KsiError) return error.cause.toJSON();
-  if (error.cause instanceof z.ZodError) return invalidInput(error.cause).toJSON();
+  // A ZodError under any other code is an answer of ours that failed its own schema: a fault, and not the caller's.
+  if (error.code === "BAD_REQUEST" && error.cause instanceof z.ZodError) return invalidInput(error.cause).toJSON();
   if (error.code === "INTERNAL_SERVER_ERROR") return KsiError.from(error.cause ?? error).toJSON();
   const code = codeOfTrpc[error.code] ?? "MALFORMED_REQUEST";
   return { code, message: error.message };
