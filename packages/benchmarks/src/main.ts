@@ -1,0 +1,68 @@
+/**
+ * `npm run bench [-- question …]`: asks every question (or the named ones) in one run, writes the raw numbers to
+ * results/latest.json and the table to results/README.md.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdir, writeFile } from "node:fs/promises";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
+import { measureDispatch } from "./dispatch.ts";
+import type { Answer, Row } from "./question.ts";
+import { measureStartup } from "./startup.ts";
+import { measureTurnOverhead } from "./turn-overhead.ts";
+
+const questions = { startup: measureStartup, dispatch: measureDispatch, "turn-overhead": measureTurnOverhead };
+const results = fileURLToPath(new URL("../results/", import.meta.url));
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in questions));
+if (unknown.length > 0) {
+  console.error(`Unknown question ${unknown.join(", ")}. There are: ${Object.keys(questions).join(", ")}.`);
+  process.exit(2);
+}
+
+const answers: Answer[] = [];
+for (const [name, measure] of Object.entries(questions)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.error(`${name} …`);
+  answers.push(await measure());
+}
+
+const report = {
+  date: new Date().toISOString(),
+  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
+  machine: `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
+  answers,
+};
+const table = render(report);
+console.log(table);
+if (wanted.length === 0) {
+  await mkdir(results, { recursive: true });
+  await writeFile(`${results}latest.json`, `${JSON.stringify(report, null, 1)}\n`);
+  await writeFile(`${results}README.md`, table);
+}
+
+function render({ date, commit, machine, answers }: typeof report): string {
+  const sections = answers.map(({ question, rows }) =>
+    [
+      `## ${question}`,
+      "",
+      "| what | ours | theirs | ratio | goal | beside |",
+      "| --- | --- | --- | --- | --- | --- |",
+      ...rows.map(renderRow),
+      "",
+    ].join("\n"),
+  );
+  return [
+    `# Benchmarks`,
+    "",
+    `${date}, commit ${commit}, ${machine}. One run; raw numbers in latest.json.`,
+    "",
+    ...sections,
+  ].join("\n");
+}
+
+function renderRow({ what, unit, ours, theirs, ratio, goal, beside }: Row): string {
+  const figure = (value: number | undefined) => (value === undefined ? "" : `${value} ${unit}`);
+  return `| ${what} | ${figure(ours)} | ${figure(theirs)} | ${ratio ?? ""} | ${goal ?? ""} | ${beside} |`;
+}

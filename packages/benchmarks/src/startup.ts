@@ -1,0 +1,107 @@
+/** How soon is the daemon ready, and what does it weigh, beside `opencode serve`? */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { createTempFolder } from "@ksi/testing";
+import { startBenchDaemon } from "./daemon.ts";
+import type { Answer } from "./question.ts";
+import { round, summarize } from "./stats.ts";
+
+const starts = 7;
+const opencodeVersion = "1.18.33";
+const cache = fileURLToPath(new URL("../../../.cache/", import.meta.url));
+
+export async function measureStartup(): Promise<Answer> {
+  await using folder = await createTempFolder();
+  await (await startBenchDaemon(folder))[Symbol.asyncDispose](); // the first start makes the token and the data
+  const ours: Start[] = [];
+  for (let start = 0; start < starts; start++) {
+    await using daemon = await startBenchDaemon(folder);
+    ours.push({ readyMs: daemon.readyMs, residentMb: await residentMb(daemon.process.pid) });
+  }
+  const theirs = await startOpencode();
+  const median = (of: Start[], key: keyof Start) => summarize(of.map((start) => start[key])).median;
+  const row = (what: string, unit: "ms" | "MB", key: keyof Start, goal: string) => ({
+    what,
+    unit,
+    ours: median(ours, key),
+    ...(theirs.length > 0 && {
+      theirs: median(theirs, key),
+      ratio: round(median(ours, key) / median(theirs, key)),
+    }),
+    beside: theirs.length > 0 ? `opencode ${opencodeVersion} serve` : "opencode did not install here",
+    goal,
+  });
+  return {
+    question: "Start and weight of an idle daemon, Redis included",
+    rows: [
+      row("process start to ready, second start on, median", "ms", "readyMs", "≤ 1500"),
+      row("resident memory of all its processes, median", "MB", "residentMb", "≤ 180"),
+    ],
+    raw: { ours, theirs },
+  };
+}
+
+interface Start {
+  readyMs: number;
+  residentMb: number;
+}
+
+/** opencode in a home of its own, from an ignored folder; empty when it cannot be installed or started. */
+async function startOpencode(): Promise<Start[]> {
+  const prefix = join(cache, `opencode-${opencodeVersion}`);
+  await mkdir(prefix, { recursive: true });
+  try {
+    await promisify(execFile)("npm", ["install", "--prefix", prefix, `opencode-ai@${opencodeVersion}`]);
+    const samples: Start[] = [];
+    for (let start = 0; start < starts; start++) samples.push(await startOpencodeOnce(prefix));
+    return samples.slice(1);
+  } catch (error) {
+    console.error(`opencode is left out: ${(error as Error).message.split("\n")[0]}`);
+    return [];
+  }
+}
+
+async function startOpencodeOnce(prefix: string): Promise<Start> {
+  await using home = await createTempFolder();
+  const startedAt = performance.now();
+  const child = spawn(join(prefix, "node_modules/.bin/opencode"), ["serve", "--port", "0"], {
+    cwd: home.path,
+    env: { ...process.env, HOME: home.path, OPENCODE_DISABLE_AUTOUPDATE: "1" },
+    stdio: ["ignore", "pipe", "ignore"],
+    detached: true,
+  });
+  const exited = once(child, "exit");
+  const stop = () => child.pid && child.exitCode === null && process.kill(-child.pid, "SIGKILL");
+  const deadline = setTimeout(stop, 20_000);
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (!line.includes("listening on")) continue;
+      return { readyMs: performance.now() - startedAt, residentMb: await residentMb(child.pid) };
+    }
+    throw new Error("opencode serve did not start listening");
+  } finally {
+    clearTimeout(deadline);
+    stop();
+    await exited;
+  }
+}
+
+/** VmRSS of a process and of all its descendants; Linux only. */
+async function residentMb(root: number | undefined): Promise<number> {
+  const parents = new Map<number, number>();
+  const resident = new Map<number, number>();
+  for (const name of await readdir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const status = await readFile(`/proc/${name}/status`, "utf8").catch(() => "");
+    parents.set(Number(name), Number(/^PPid:\s+(\d+)/m.exec(status)?.[1] ?? 0));
+    resident.set(Number(name), Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0));
+  }
+  const belongs = (pid: number): boolean => pid === root || (pid > 1 && belongs(parents.get(pid) ?? 0));
+  const kilobytes = [...resident].filter(([pid]) => belongs(pid)).reduce((sum, [, kb]) => sum + kb, 0);
+  return round(kilobytes / 1024);
+}
