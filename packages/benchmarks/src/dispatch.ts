@@ -16,7 +16,7 @@ const prompt = JSON.stringify({ turn_ms: 0 });
 
 export async function measureDispatch(): Promise<Answer> {
   await using folder = await createTempFolder();
-  await using daemon = await startBenchDaemon(folder);
+  await using daemon = await startBenchDaemon(folder.path);
   await followOneRun(daemon); // loads what the daemon loads lazily
   const startedBy: Record<"daemon" | "hand", number[]> = { daemon: [], hand: [] };
   const done: number[] = [];

@@ -17,10 +17,10 @@ const cache = fileURLToPath(new URL("../../../.cache/", import.meta.url));
 
 export async function measureStartup(): Promise<Answer> {
   await using folder = await createTempFolder();
-  await (await startBenchDaemon(folder))[Symbol.asyncDispose](); // the first start makes the token and the data
+  await (await startBenchDaemon(folder.path))[Symbol.asyncDispose](); // the first start makes the token and the data
   const ours: Start[] = [];
   for (let start = 0; start < starts; start++) {
-    await using daemon = await startBenchDaemon(folder);
+    await using daemon = await startBenchDaemon(folder.path);
     ours.push({ readyMs: daemon.readyMs, residentMb: await residentMb(daemon.process.pid) });
   }
   const theirs = await startOpencode();

@@ -10,7 +10,7 @@ const prompt = JSON.stringify({ turn_ms: 1000 });
 
 export async function measureTurnOverhead(): Promise<Answer> {
   await using folder = await createTempFolder();
-  await using daemon = await startBenchDaemon(folder);
+  await using daemon = await startBenchDaemon(folder.path);
   const direct: number[] = [];
   const through: number[] = [];
   const turnThroughDaemon = async () => {
