@@ -1,0 +1,249 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createTempFolder, until } from "@ksi/testing";
+import { expect, test } from "vitest";
+import { silentLogger, startFreshRedis } from "../testing/fresh-redis.ts";
+import { findRedisBinary } from "./binary.ts";
+import { ensureEpoch } from "./epoch.ts";
+import { askRedis } from "./inline-command.ts";
+import { startStore } from "./store.ts";
+
+test("a fresh Redis is empty, private and of a version that KSI supports", async () => {
+  await using redis = await startFreshRedis();
+  expect(redis.store.mode).toBe("embedded");
+  expect(await redis.store.commands.dbsize()).toBe(0);
+  const info = await redis.store.info();
+  expect(Number.parseInt(info.version, 10)).toBeGreaterThanOrEqual(7);
+  expect(info.used_memory_bytes).toBeGreaterThan(0);
+  expect(info.connected_clients).toBe(1);
+});
+
+test("replies have the shapes of RESP2: HGETALL an object, ZRANGE WITHSCORES strings", async () => {
+  await using redis = await startFreshRedis();
+  const { commands } = redis.store;
+  await commands.hset("h", { a: "1" });
+  expect(await commands.hgetall("h")).toEqual({ a: "1" });
+  await commands.zadd("z", 1.5, "m");
+  expect(await commands.zrange("z", "0", "-1", "WITHSCORES")).toEqual(["m", "1.5"]);
+  expect(await commands.call("HGETALL", "h")).toEqual(["a", "1"]);
+});
+
+test("a second store reaches the same Redis by its URL", async () => {
+  await using redis = await startFreshRedis();
+  await redis.store.commands.set("k", "v");
+  await using external = await startStore({ url: redis.url, logger: silentLogger });
+  expect(external.mode).toBe("external");
+  expect(await external.commands.get("k")).toBe("v");
+});
+
+test("whoever asks for the epoch of a tenant gets the same", async () => {
+  await using redis = await startFreshRedis();
+  const epochs = await Promise.all([ensureEpoch(redis.store), ensureEpoch(redis.store), ensureEpoch(redis.store)]);
+  expect(new Set(epochs).size).toBe(1);
+  expect(epochs[0]).toMatch(/^\d{13}$/);
+  expect(await ensureEpoch(redis.store, "other")).toMatch(/^\d{13}$/);
+});
+
+test("a store on which nothing listens is refused with the address and the reason", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await expect(
+    startStore({ url: `redis://:secret@127.0.0.1:${port}`, logger: silentLogger, connectTimeoutMs: 200 }),
+  ).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: `KSI cannot use the Redis at 127.0.0.1:${port}. Nothing answers at Redis's address. Is it running?`,
+  });
+});
+
+test("a store that accepts and never answers is refused when the time is over", async () => {
+  await using server = createServer((socket) => socket.resume()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  await expect(
+    startStore({ url: `redis://127.0.0.1:${port}`, logger: silentLogger, connectTimeoutMs: 200 }),
+  ).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", message: expect.stringContaining("took too long") });
+});
+
+test("a Redis that is too old is refused with both versions", async () => {
+  const info = "# Server\r\nredis_version:6.2.14\r\nloading:0\r\n";
+  await using server = createServer((socket) => {
+    socket.on("data", (data) => {
+      // One reply per command, as a server without RESP3 would: an error for HELLO, the text for INFO, OK for others.
+      for (const command of data.toString().split(/(?=\*\d+\r\n)/)) {
+        if (/hello/i.test(command)) socket.write("-NOPROTO unsupported protocol version\r\n");
+        else if (/\binfo\b/i.test(command)) socket.write(`$${info.length}\r\n${info}\r\n`);
+        else socket.write("+OK\r\n");
+      }
+    });
+    socket.on("error", () => socket.destroy());
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  await expect(startStore({ url: `redis://127.0.0.1:${port}`, logger: silentLogger })).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: `The Redis at 127.0.0.1:${port} is version 6.2. KSI needs 7.0 or newer.`,
+  });
+});
+
+test("a Redis that asks for a password says so at once", async () => {
+  await using redis = await startFreshRedis();
+  await redis.store.commands.config("SET", "requirepass", "hush");
+  await expect(startStore({ url: redis.url, logger: silentLogger })).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringContaining("asks for a password"),
+  });
+  const wrong = redis.url.replace("unix://", "unix://:guess@");
+  await expect(startStore({ url: wrong, logger: silentLogger })).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.not.stringContaining("guess"),
+  });
+  await using store = await startStore({ url: redis.url.replace("unix://", "unix://:hush@"), logger: silentLogger });
+  expect(await store.commands.ping()).toBe("PONG");
+});
+
+test("writes to a full and to a read-only Redis fail with the reason, in scripts and pipelines too", async () => {
+  await using redis = await startFreshRedis();
+  const { commands } = redis.store;
+  await commands.config("SET", "maxmemory", "1");
+  const outOfMemory = { code: "STORE_UNAVAILABLE", message: expect.stringContaining("out of memory") };
+  await expect(commands.set("k", "v")).rejects.toMatchObject(outOfMemory);
+  await expect(commands.eval("return redis.call('SET', KEYS[1], 'v')", 1, "k")).rejects.toMatchObject(outOfMemory);
+  const [[error] = []] = (await commands.pipeline().set("k", "v").exec()) ?? [];
+  expect(error).toMatchObject(outOfMemory);
+  await commands.config("SET", "maxmemory", "0");
+  await commands.replicaof("127.0.0.1", "1");
+  await expect(commands.set("k", "v")).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringContaining("read-only replica"),
+  });
+});
+
+test("a wrong command stays the error that Redis gave", async () => {
+  await using redis = await startFreshRedis();
+  await redis.store.commands.set("k", "v");
+  await expect(redis.store.commands.lpush("k", "x")).rejects.toThrow(/^WRONGTYPE/);
+});
+
+test("a script that Redis has forgotten is sent again", async () => {
+  await using redis = await startFreshRedis();
+  const commands = redis.store.commands as typeof redis.store.commands & { answer(): Promise<number> };
+  commands.defineCommand("answer", { numberOfKeys: 0, lua: "return 42" });
+  expect(await commands.answer()).toBe(42);
+  await commands.script("FLUSH");
+  expect(await commands.answer()).toBe(42);
+});
+
+test("a call fails within seconds while Redis is silent", async () => {
+  await using redis = await startStoppableRedis();
+  await using store = await startStore({ url: redis.url, logger: silentLogger });
+  redis.signal("SIGSTOP");
+  await expect(store.commands.set("k", "v")).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringContaining("took too long"),
+  });
+  redis.signal("SIGCONT");
+  expect(await store.commands.ping()).toBe("PONG");
+});
+
+test("a call that failed while the connection was being made is not carried out later", async () => {
+  await using redis = await startStoppableRedis();
+  await using store = await startStore({ url: redis.url, logger: silentLogger });
+  redis.signal("SIGSTOP");
+  store.commands.disconnect(true);
+  await until(() => store.commands.status === "connect", { message: "the handshake waits" });
+  await expect(store.commands.set("k", "v")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  redis.signal("SIGCONT");
+  await until(() => store.commands.ping().catch(() => undefined), { message: "Redis is back" });
+  expect(await store.commands.get("k")).toBeNull();
+});
+
+test("calls fail at once when the connection breaks, and work again when Redis is back", async () => {
+  await using folder = await createTempFolder();
+  const first = await startStoppableRedis(folder.path);
+  await using store = await startStore({ url: first.url, logger: silentLogger });
+  first.signal("SIGSTOP");
+  const underWay = expect(store.commands.incr("n")).rejects.toMatchObject({
+    code: "STORE_UNAVAILABLE",
+    message: expect.stringContaining("may or may not have arrived"),
+  });
+  await first[Symbol.asyncDispose]();
+  await underWay;
+  await expect(store.commands.incr("n")).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+
+  await using _second = await startStoppableRedis(folder.path);
+  expect(await until(() => store.commands.incr("n").catch(() => undefined), { message: "Redis is back" })).toBe(1);
+});
+
+test("a subscriber subscribes again by itself when Redis is back", async () => {
+  await using folder = await createTempFolder();
+  const first = await startStoppableRedis(folder.path);
+  await using store = await startStore({ url: first.url, logger: silentLogger });
+  const subscriber = store.connect("subscriber", "subscriber");
+  const received: string[] = [];
+  subscriber.on("message", (_channel, message: string) => received.push(message));
+  await subscriber.subscribe("c");
+  await first[Symbol.asyncDispose]();
+
+  await using _second = await startStoppableRedis(folder.path);
+  await until(() => store.commands.publish("c", "hello").catch(() => 0), { message: "somebody listens" });
+  await until(() => received.includes("hello"), { message: "the message arrives" });
+});
+
+test("a queue's connection waits until Redis is back", async () => {
+  await using folder = await createTempFolder();
+  const first = await startStoppableRedis(folder.path);
+  await using store = await startStore({ url: first.url, logger: silentLogger });
+  const queue = store.connect("queue", "queue");
+  await queue.ping();
+  await first[Symbol.asyncDispose]();
+  const answer = queue.incr("n");
+  await using _second = await startStoppableRedis(folder.path);
+  expect(await answer).toBe(1);
+});
+
+test("a lost connection is logged once, and once when it is back", async () => {
+  await using folder = await createTempFolder();
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: log, info: log };
+  function log(_fields: object, message: string) {
+    lines.push(message);
+  }
+  const first = await startStoppableRedis(folder.path);
+  await using store = await startStore({ url: first.url, logger });
+  await first[Symbol.asyncDispose]();
+  await until(() => lines.length > 0, { message: "the outage is logged" });
+  await using _second = await startStoppableRedis(folder.path);
+  await until(() => store.commands.ping().catch(() => undefined), { message: "Redis is back" });
+  expect(lines).toEqual([expect.stringMatching(/^Redis is away: /), "Redis is back."]);
+});
+
+interface StoppableRedis extends AsyncDisposable {
+  readonly url: string;
+  signal(signal: NodeJS.Signals): void;
+}
+
+/** A Redis of somebody else; killed when disposed. On the same folder the next has the same URL. */
+async function startStoppableRedis(sharedFolder?: string): Promise<StoppableRedis> {
+  const own = sharedFolder === undefined ? await createTempFolder() : undefined;
+  const folder = sharedFolder ?? own?.path ?? "";
+  const path = join(folder, "s");
+  const binary = await findRedisBinary({ logger: silentLogger });
+  const child = spawn(binary, ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", ""], {
+    stdio: "ignore",
+  });
+  const ended = once(child, "exit");
+  await until(async () => (await askRedis(path, "PING")) === "+PONG", { message: "Redis answers" });
+  return {
+    url: `unix://${path}`,
+    signal: (signal) => child.kill(signal),
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGKILL");
+      await ended;
+      await own?.[Symbol.asyncDispose]();
+    },
+  };
+}
