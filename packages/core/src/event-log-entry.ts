@@ -1,0 +1,69 @@
+/** What the log delivers, and the places in a channel that its cursors name. */
+import type { Entry } from "@ksi/contract";
+
+/** A place in one channel: that of the entry with this number. */
+export interface Position {
+  readonly epoch: number;
+  readonly number: number;
+}
+
+/** `undefined` for a cursor that this server cannot have issued. */
+export function parseCursor(cursor: string): Position | undefined {
+  const [epoch, number] = cursor.split(".").map(Number);
+  if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(number)) return undefined;
+  return { epoch, number } as Position;
+}
+
+export function formatCursor({ epoch, number }: Position): string {
+  return `${epoch}.${number}`;
+}
+
+/** Negative where `a` comes before `b`, zero where they are the same place. */
+export function comparePositions(a: Position, b: Position): number {
+  return a.epoch - b.epoch || a.number - b.number;
+}
+
+/** Whether nothing can have been between the two. */
+export function isDirectlyAfter(position: Position, earlier: Position): boolean {
+  return position.epoch === earlier.epoch && position.number === earlier.number + 1;
+}
+
+/** The cursor after which `position` is the next to be delivered. Numbers never start at 0, so there is one. */
+export function cursorBefore({ epoch, number }: Position): string {
+  return formatCursor({ epoch, number: number - 1 });
+}
+
+/**
+ * One entry of a channel. All followers of a process share it, so its event is frozen. It compares and prints as
+ * the contract's Entry.
+ */
+export class StoredEntry<E = unknown> implements Entry<E> {
+  readonly cursor: string;
+  readonly event: E;
+  readonly #json: string;
+  readonly #position: Position;
+
+  constructor(cursor: string, json: string) {
+    const position = parseCursor(cursor);
+    if (!position) throw new TypeError(`not a cursor: ${cursor}`);
+    this.cursor = cursor;
+    this.event = freeze(JSON.parse(json)) as E;
+    this.#json = json;
+    this.#position = position;
+  }
+
+  /** The event as it is stored, for doors that send it without encoding it again. */
+  get json(): string {
+    return this.#json;
+  }
+
+  get position(): Position {
+    return this.#position;
+  }
+}
+
+function freeze(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  for (const inner of Object.values(value)) freeze(inner);
+  return Object.freeze(value);
+}

@@ -1,0 +1,71 @@
+/**
+ * The Lua that writes to the event log, for every script that changes state and says so in one atomic step.
+ *
+ * Put `eventLogLua` before the script's own text. It defines three local functions and runs nothing by itself:
+ *
+ * | call | does |
+ * | --- | --- |
+ * | `local log = ksi_open_log(epoch_key, max_events)` | once, before the first append. `epoch_key` is the tenant's `keys.epoch`, given in KEYS; `max_events` the cap of a channel (`log.maxEvents` of the EventLog, given in ARGV). Writes the epoch if there is none yet |
+ * | `ksi_append(log, event_json, channel_keys)` | appends the event, as it is, to each channel: `channel_keys` is a table of full keys (`keys.channel(name)`) that the script was given in KEYS, the event's home first. May be called any number of times |
+ * | `ksi_publish(log)` | once, at the end: tells the followers, with one PUBLISH per channel touched |
+ *
+ * An event that is appended and not published reaches followers only with the next one, so no early `return` may pass
+ * by `ksi_publish`. `event_json` is one line: what `JSON.stringify` gives for a `newEvent(…)`.
+ *
+ * ```lua
+ * -- KEYS: 1 run, 2 epoch, 3 the run's channel, 4 the firehose. ARGV: 1 max_events, 2 event
+ * if redis.call('HGET', KEYS[1], 'status') ~= 'queued' then return 0 end
+ * redis.call('HSET', KEYS[1], 'status', 'cancelled')
+ * local log = ksi_open_log(KEYS[2], ARGV[1])
+ * ksi_append(log, ARGV[2], { KEYS[3], KEYS[4] })
+ * ksi_publish(log)
+ * return 1
+ * ```
+ *
+ * Numbers: an entry's id is `epoch-n`, and n goes up by one, without holes. The first number of a channel in an epoch is
+ * the time in microseconds, so that a channel which is deleted and made again never repeats one, and is never 0, so that
+ * there is always a cursor before it.
+ */
+export const eventLogLua = `
+local function ksi_now_us()
+  local now = redis.call('TIME')
+  return now[1] .. string.format('%06d', now[2])
+end
+
+local function ksi_open_log(epoch_key, max_events)
+  local epoch = redis.call('GET', epoch_key)
+  if not epoch then
+    epoch = string.sub(ksi_now_us(), 1, -4)
+    redis.call('SET', epoch_key, epoch)
+  end
+  return { epoch = epoch, max = max_events, keys = {}, lines = {} }
+end
+
+local function ksi_append(log, event_json, channel_keys)
+  for _, key in ipairs(channel_keys) do
+    local id = redis.call('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', log.max, log.epoch .. '-*', 'e', event_json)
+    local is_first = not id
+    if id == log.epoch .. '-0' then
+      -- An older epoch's channel: its numbering starts anew, like that of a new one.
+      redis.call('XDEL', key, id)
+      is_first = true
+    end
+    if is_first then
+      id = redis.call('XADD', key, log.epoch .. '-' .. ksi_now_us(), 'e', event_json)
+    end
+    local lines = log.lines[key]
+    if not lines then
+      lines = {}
+      log.lines[key] = lines
+      log.keys[#log.keys + 1] = key
+    end
+    lines[#lines + 1] = string.gsub(id, '-', '.', 1) .. ' ' .. event_json
+  end
+end
+
+local function ksi_publish(log)
+  for _, key in ipairs(log.keys) do
+    redis.call('PUBLISH', key, table.concat(log.lines[key], '\\n'))
+  end
+end
+`;

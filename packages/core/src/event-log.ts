@@ -1,0 +1,149 @@
+/**
+ * The durable log: channels of events that are appended, numbered and pushed in one atomic step, and can be followed
+ * and paged from any cursor. What lives here is one hub and one bound on waiting events for the whole process, and one
+ * EventLog a tenant.
+ */
+import { randomUUID } from "node:crypto";
+import type { KsiEvent } from "@ksi/contract";
+import { type ChannelHub, createChannelHub } from "./channel-hub.ts";
+import { type Append, type AppendBudget, type Appender, createAppender } from "./event-log-appender.ts";
+import { type Position, parseCursor, type StoredEntry } from "./event-log-entry.ts";
+import { createEndedFollow, createFollow, type StoredFollow } from "./event-log-follow.ts";
+import { createChannelReader, type PageLimits } from "./event-log-reader.ts";
+import type { Store } from "./redis/store.ts";
+
+export type { Append } from "./event-log-appender.ts";
+
+export interface EventLog {
+  /** Cap of a channel, for scripts that append with `eventLogLua`. */
+  readonly maxEvents: number;
+  /**
+   * Stored, in the order of the calls, once it resolves. Rejects with CONFLICT when the guard refused it (this append
+   * alone), and with STORE_UNAVAILABLE when Redis has been away for 5 s (it may or may not have been stored) or when
+   * more events wait than the process may hold. Appends of one turn of the event loop become one call of Redis.
+   */
+  append(append: Append): Promise<void>;
+  /**
+   * Resolves when the starting point is fixed: what is appended from then on will be delivered, however long the
+   * iteration takes to begin. Holds nothing open until then. Rejects, and later throws, with HISTORY_TRIMMED where it
+   * cannot go on without a hole; its details say the `reason`, and the `oldest` cursor that can be followed from, if
+   * anything is there. STORE_UNAVAILABLE when Redis is away, SHUTTING_DOWN when the log is closed: in both cases one
+   * can follow again after the last cursor.
+   */
+  follow<E>(channel: string, options?: FollowOptions<E>): Promise<StoredFollow<E>>;
+  /** Oldest first, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`. */
+  page<E>(channel: string, options: LogPageOptions): Promise<LogPage<E>>;
+}
+
+export interface FollowOptions<E> {
+  /** Starts directly after this cursor, and `from` does not matter. */
+  after?: string | null | undefined;
+  /** Default `oldest`: all that is kept. */
+  from?: "oldest" | "now" | undefined;
+  /** Ends the iteration. */
+  signal?: AbortSignal | undefined;
+  /** Others are passed over. */
+  accept?: ((event: E) => boolean) | undefined;
+  /** The follow ends after this one, or at once when `after` is its cursor. */
+  isLast?: ((event: E) => boolean) | undefined;
+}
+
+export interface LogPageOptions {
+  after?: string | null | undefined;
+  limit: number;
+}
+
+export interface LogPage<E> {
+  entries: StoredEntry<E>[];
+  /** The `after` of the next page; absent when this one reached the end. */
+  next?: string;
+}
+
+export interface EventLogs extends AsyncDisposable {
+  /** `default` until there are more. */
+  tenant(name?: string): EventLog;
+  /** Stores what was appended, then ends every follow with SHUTTING_DOWN. Safe to repeat. */
+  close(): Promise<void>;
+}
+
+export interface EventLogsOptions {
+  store: Pick<Store, "commands" | "connect" | "keys">;
+  /** Cap of each channel's length, which Redis may pass by some hundred. */
+  maxEvents: number;
+  /** What may wait to be stored in this process. Default 10,000 events and 32 MB. */
+  maxWaiting?: AppendBudget | undefined;
+}
+
+const defaultMaxWaiting: AppendBudget = { events: 10_000, bytes: 33_554_432 };
+const pageMaxBytes = 4_194_304;
+const oneEntry: PageLimits = { maxEntries: 1, maxBytes: 1 };
+/** Stands for a cursor that cannot be read: later than anything, so that it is refused like any other of elsewhere. */
+const nowhere: Position = { epoch: Number.MAX_SAFE_INTEGER, number: Number.MAX_SAFE_INTEGER };
+
+/** Connects for subscriptions with the first follow; all else goes over `store.commands`. */
+export function startEventLogs(options: EventLogsOptions): EventLogs {
+  const { store, maxEvents } = options;
+  const budget = { ...(options.maxWaiting ?? defaultMaxWaiting) };
+  const hub = createChannelHub({ connect: () => store.connect("follow", "subscriber") });
+  const tenants = new Map<string, { log: EventLog; appender: Appender }>();
+
+  const close = async () => {
+    await Promise.all([...tenants.values()].map(({ appender }) => appender.close()));
+    hub.close();
+  };
+  return {
+    tenant(name = "default") {
+      const known = tenants.get(name);
+      if (known) return known.log;
+      const keys = store.keys.tenant(name);
+      const appender = createAppender({ redis: store.commands, keys, maxEvents, budget });
+      const log = createEventLog({ store, tenant: name, hub, appender, maxEvents });
+      tenants.set(name, { log, appender });
+      return log;
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+interface EventLogParts {
+  store: Pick<Store, "commands" | "keys">;
+  tenant: string;
+  hub: ChannelHub;
+  appender: Appender;
+  maxEvents: number;
+}
+
+function createEventLog({ store, tenant, hub, appender, maxEvents }: EventLogParts): EventLog {
+  const keys = store.keys.tenant(tenant);
+  const reader = createChannelReader(store.commands, keys);
+  return {
+    maxEvents,
+    append: (append) => appender.append(append),
+    async follow<E>(channel: string, { after, from = "oldest", ...rest }: FollowOptions<E> = {}) {
+      const follower = { ...rest, channel, key: keys.channel(channel), hub, reader };
+      if (typeof after !== "string") {
+        return createFollow({ ...follower, place: from === "oldest" ? from : await reader.readEnd(channel) });
+      }
+      const place = parseCursor(after) ?? nowhere;
+      const last = rest.isLast && (await reader.readAt<E>(channel, place));
+      if (last && rest.isLast?.(last.event)) return createEndedFollow<E>(channel);
+      await reader.read(channel, place, oneEntry);
+      return createFollow({ ...follower, place });
+    },
+    async page<E>(channel: string, { after, limit }: LogPageOptions) {
+      const place = typeof after === "string" ? (parseCursor(after) ?? nowhere) : "oldest";
+      const { entries, hasMore } = await reader.read<E>(channel, place, { maxEntries: limit, maxBytes: pageMaxBytes });
+      const next = hasMore ? entries.at(-1)?.cursor : undefined;
+      return { entries, ...(next !== undefined && { next }) };
+    },
+  };
+}
+
+/** What an event still lacks: its id and time. */
+type Draft<E> = E extends unknown ? Omit<E, "id" | "timestamp"> : never;
+
+/** Makes it an event: with an id of its own, and now as its time. */
+export function newEvent<D extends Draft<KsiEvent>>(draft: D): D & { id: string; timestamp: string } {
+  return { id: randomUUID(), timestamp: new Date().toISOString(), ...draft };
+}
