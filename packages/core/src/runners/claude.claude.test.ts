@@ -1,0 +1,230 @@
+/** The claude runner with the real CLI, against a scripted model on loopback. No key and no network needed. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { KsiError } from "@ksi/contract";
+import {
+  findByMarker,
+  isAlive,
+  type ModelAnswer,
+  type ModelRequest,
+  type ScriptedModel,
+  startScriptedModel,
+  until,
+} from "@ksi/testing";
+import { expect, inject, test } from "vitest";
+import { type RunnerBench, startRunnerBench } from "../testing/runner-bench.ts";
+import { createClaudeRunner } from "./claude.ts";
+import type { Runner, Turn } from "./runner.ts";
+
+interface Scene extends AsyncDisposable {
+  readonly bench: RunnerBench;
+  readonly model: ScriptedModel;
+  readonly claude: Runner;
+}
+
+async function startScene(answer: (request: ModelRequest, before: number) => ModelAnswer): Promise<Scene> {
+  const bench = await startRunnerBench();
+  const model = await startScriptedModel(answer);
+  const home = join(bench.cwd, "home");
+  await mkdir(home);
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    ANTHROPIC_BASE_URL: model.url,
+    ANTHROPIC_API_KEY: "dummy",
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    CLAUDE_CODE_MAX_RETRIES: "1",
+    DISABLE_TELEMETRY: "1",
+    DISABLE_ERROR_REPORTING: "1",
+  };
+  const { reaper, logger } = bench;
+  const claude = createClaudeRunner({ bin: inject("claudeBin"), env, reaper, logger });
+  return {
+    bench,
+    model,
+    claude,
+    async [Symbol.asyncDispose]() {
+      await model[Symbol.asyncDispose]();
+      await bench[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test("the probe knows the version without starting it", async () => {
+  await using scene = await startScene(() => ({ text: ["unused"] }));
+  expect(await scene.claude.probe()).toEqual({ name: "claude", available: true, version: "2.1.329" });
+});
+
+test("each word is streamed when the model says it, and the outcome follows", async () => {
+  const gates = [Promise.resolve(), Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  const gate = (delta: number) => (delta === 0 ? gates[0] : (gates[delta] as PromiseWithResolvers<void>).promise);
+  await using scene = await startScene(() => ({ text: ["one ", "two ", "three"], gate }));
+  const turn = scene.bench.start(scene.claude, { prompt: "count" });
+  await until(() => turn.text() === "one ");
+  gates[1].resolve();
+  await until(() => turn.text() === "one two ");
+  gates[2].resolve();
+  expect(await turn.outcome).toMatchObject({
+    result: "one two three",
+    model: expect.stringContaining("claude-sonnet"),
+    usage: { input_tokens: 10, output_tokens: 5 },
+    num_turns: 1,
+    stop_reason: "end_turn",
+    memory: { cli_session_id: turn.turn.session_id, is_known: true },
+  });
+  expect(turn.text()).toBe("one two three");
+  await turn.ended;
+});
+
+test("the second turn remembers the first, in another folder too, at its own cost", async () => {
+  await using scene = await startScene((_request, before) => ({ text: [`answer ${before}`] }));
+  const first = await firstTurn(scene, { prompt: "my name is Ada" });
+  const cwd = join(scene.bench.cwd, "elsewhere");
+  await mkdir(cwd);
+  const second = scene.bench.start(scene.claude, { ...first.turn, cwd, prompt: "what is my name?" });
+  const { result, cost_usd } = await second.outcome;
+  expect(result).toBe("answer 1");
+  expect(JSON.stringify(scene.model.requests[1]?.messages)).toContain("my name is Ada");
+  expect(first.cost_usd).toBeGreaterThan(0);
+  expect(cost_usd).toBeCloseTo(first.cost_usd ?? Number.NaN, 8);
+});
+
+test("a session that only the CLI knows is resumed", async () => {
+  await using scene = await startScene(() => ({ text: ["fine"] }));
+  const { turn } = await firstTurn(scene, { prompt: "my name is Ada" });
+  await scene.bench.start(scene.claude, { session_id: turn.session_id, prompt: "and now?" }).outcome;
+  expect(JSON.stringify(scene.model.requests[1]?.messages)).toContain("my name is Ada");
+});
+
+test("a conversation that is lost is an error with advice", async () => {
+  await using scene = await startScene(() => ({ text: ["unused"] }));
+  const session_id = crypto.randomUUID();
+  const memory = { cli_session_id: session_id, is_known: true };
+  const { outcome } = scene.bench.start(scene.claude, { session_id, memory });
+  await expect(outcome).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+});
+
+test("a session whose first turn was cancelled before it said anything goes on", async () => {
+  await using scene = await startScene(() => ({ text: ["fine"] }));
+  const session_id = crypto.randomUUID();
+  const memory = { cli_session_id: session_id, is_known: false };
+  expect(await scene.bench.start(scene.claude, { session_id, memory }).outcome).toMatchObject({ result: "fine" });
+});
+
+test("an allowed tool really runs, in the run's folder, and is reported", async () => {
+  await using scene = await startScene((request) => bashOnce(request, "pwd > where.txt && echo done-it"));
+  const turn = scene.bench.start(scene.claude, { prompt: "use the tool", tools: ["Bash"] });
+  expect(await turn.outcome).toMatchObject({ result: "finished" });
+  const tools = turn.events.filter(({ event_type }) => event_type.startsWith("run.tool"));
+  expect(tools).toMatchObject([
+    { event_type: "run.tool_use", payload: { name: "Bash" } },
+    { event_type: "run.tool_result", payload: { is_error: false, content: expect.stringContaining("done-it") } },
+  ]);
+  expect((await readFile(join(scene.bench.cwd, "where.txt"), "utf8")).trim()).toBe(scene.bench.cwd);
+  const offered = scene.model.requests[0]?.tools?.map(({ name }) => name) ?? [];
+  expect(offered).toContain("Bash");
+  expect(offered).not.toContain("Write");
+});
+
+test("without tools the agent is offered none, and one that it asks for does not run", async () => {
+  await using scene = await startScene((request) => bashOnce(request, "touch ran.txt"));
+  const turn = scene.bench.start(scene.claude, { prompt: "use the tool" });
+  await turn.outcome;
+  expect(scene.model.requests[0]?.tools ?? []).toEqual([]);
+  await expect(readFile(join(scene.bench.cwd, "ran.txt"))).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("a cancel in the middle of a tool leaves no process, and the session goes on", async () => {
+  const command = "echo $$ > tool.pid; trap '' INT TERM; while true; do sleep 0.2; done";
+  await using scene = await startScene((request) => bashOnce(request, command));
+  const turn = scene.bench.start(scene.claude, { prompt: "use the tool", tools: ["Bash"] });
+  const tool = await until(() => readPid(join(scene.bench.cwd, "tool.pid")));
+  expect(isAlive(tool)).toBe(true);
+  const reason = new KsiError("RUN_CANCELLED", "cancelled");
+  turn.abort(reason);
+  await expect(turn.outcome).rejects.toBe(reason);
+  await turn.ended;
+  expect(isAlive(tool)).toBe(false);
+  expect(findByMarker(scene.bench.reaper.marker)).toEqual([]);
+
+  const memory = turn.handed[0] as Turn["memory"];
+  const next = scene.bench.start(scene.claude, { session_id: turn.turn.session_id, memory, prompt: "go on" });
+  expect(await next.outcome).toMatchObject({ result: "finished" });
+});
+
+test.each([
+  [529, "MODEL_OVERLOADED"],
+  [429, "MODEL_RATE_LIMITED"],
+  [401, "MODEL_AUTH"],
+  [404, "MODEL_NOT_FOUND"],
+])("a provider that answers %i fails the run with %s", async (status, code) => {
+  await using scene = await startScene(() => ({ status }));
+  const turn = scene.bench.start(scene.claude);
+  await expect(turn.outcome).rejects.toMatchObject({ code });
+  const retries = turn.events.filter(({ event_type }) => event_type === "run.retrying");
+  expect(retries).toHaveLength(status === 404 ? 0 : 1);
+});
+
+test("structured output arrives as a value; where the model never gives it, the run fails", async () => {
+  const output_schema = { type: "object", properties: { answer: { type: "number" } }, required: ["answer"] };
+  await using scene = await startScene((request) =>
+    JSON.stringify(request.messages).includes("please")
+      ? { tool: "StructuredOutput", input: { answer: 4 } }
+      : { text: ["no"] },
+  );
+  const { outcome } = scene.bench.start(scene.claude, { output_schema, prompt: "2+2, please" });
+  expect(await outcome).toMatchObject({ output: { answer: 4 }, result: '{"answer":4}' });
+  const refused = scene.bench.start(scene.claude, { output_schema, prompt: "2+2" });
+  await expect(refused.outcome).rejects.toMatchObject({ code: "OUTPUT_INVALID" });
+});
+
+test("a schema that is none is refused with the CLI's reason", async () => {
+  await using scene = await startScene(() => ({ text: ["unused"] }));
+  const { outcome } = scene.bench.start(scene.claude, { output_schema: { type: "nonsense" } });
+  await expect(outcome).rejects.toMatchObject({ code: "OUTPUT_INVALID", message: expect.stringContaining("type") });
+});
+
+test("each turn has the system prompt that it was given, and no other", async () => {
+  await using scene = await startScene(() => ({ text: ["fine"] }));
+  const { turn } = await firstTurn(scene, { system_prompt: "--You are a ZEBRA\nof many lines" });
+  await (await startNext(scene, turn, { system_prompt: "You are a GIRAFFE" })).ended;
+  await (await startNext(scene, turn, {})).ended;
+  const animals = scene.model.requests.map(({ system }) => JSON.stringify(system).match(/ZEBRA|GIRAFFE/g));
+  expect(animals).toEqual([["ZEBRA"], ["GIRAFFE"], null]);
+});
+
+test("a prompt neither attaches files nor runs commands", async () => {
+  await using scene = await startScene(() => ({ text: ["fine"] }));
+  const secret = join(scene.bench.cwd, "secret.txt");
+  await writeFile(secret, "the-secret-itself");
+  await scene.bench.start(scene.claude, { prompt: `what is in @${secret} ?` }).outcome;
+  const command = scene.bench.start(scene.claude, { prompt: "/cost of living" });
+  expect(await command.outcome).toMatchObject({ result: "fine" });
+  const [attached, slash] = scene.model.requests.map(({ messages }) => JSON.stringify(messages));
+  expect(attached).not.toContain("the-secret-itself");
+  expect(slash).toContain("/cost of living");
+});
+
+/** Asks for the tool once, and is finished when it has the answer. */
+function bashOnce(request: ModelRequest, command: string): ModelAnswer {
+  const hasResult = JSON.stringify(request.messages).includes("tool_result");
+  return hasResult ? { text: ["finished"] } : { tool: "Bash", input: { command, description: "a test" } };
+}
+
+async function firstTurn(scene: Scene, fields: Partial<Turn>) {
+  const { outcome, turn, ended } = scene.bench.start(scene.claude, fields);
+  const { memory, cost_usd } = await outcome;
+  await ended;
+  return { turn: { session_id: turn.session_id, memory } satisfies Partial<Turn>, cost_usd };
+}
+
+async function startNext(scene: Scene, turn: Partial<Turn>, fields: Partial<Turn>) {
+  const started = scene.bench.start(scene.claude, { ...turn, ...fields });
+  await started.outcome;
+  return started;
+}
+
+async function readPid(file: string): Promise<number | undefined> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  return Number(text) || undefined;
+}
