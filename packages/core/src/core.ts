@@ -1,0 +1,94 @@
+/**
+ * Core, put together: the ports of each tenant over one store.
+ *
+ * It is open from `startCore` to `close`; in between it may be draining, when it takes no new runs and does all else.
+ * It executes nothing itself: that is a worker's (`startWorker`), here or in any other process on the same Redis.
+ */
+import type { Health, Ports } from "@ksi/contract";
+import { createAgents } from "./agents.ts";
+import { startEventLogs } from "./event-log.ts";
+import { startHistoryTrim } from "./event-log-trim.ts";
+import { createEvents } from "./events.ts";
+import { startJanitor } from "./janitor.ts";
+import type { Logger } from "./logger.ts";
+import { createMessages } from "./messages.ts";
+import type { Store } from "./redis/store.ts";
+import { type History, startRunServices } from "./run-services.ts";
+import type { Runner } from "./runners/runner.ts";
+import { createRuns } from "./runs.ts";
+import { createSessions } from "./sessions.ts";
+import { checkHealth, createSystem } from "./system.ts";
+
+export interface CoreOptions {
+  /** Stays the caller's: close it after the core. */
+  readonly store: Store;
+  readonly logger: Logger;
+  /** For runs that name none. */
+  readonly defaultModel: string;
+  /** What is served; a run for anything else is refused. */
+  readonly runners: readonly Runner[];
+  /** Folders inside which agents may work. The first is the default. */
+  readonly roots: readonly string[];
+  /** Time limit of runs that name none. */
+  readonly runTimeoutMs: number;
+  readonly history: History;
+  readonly version: string;
+  /** Somebody asked for the daemon's end. */
+  readonly onShutdown: () => void;
+}
+
+export interface Core extends AsyncDisposable {
+  /** What a caller of this tenant may use; the same object each time. Default `default`. */
+  ports(tenant?: string): Ports;
+  /** Whether Redis answers; never rejects, and takes a second at most. */
+  health(): Promise<Health>;
+  /** From now on `spawn` is refused with `SHUTTING_DOWN`, and the status says `draining`. */
+  drain(): void;
+  /** Ends every follow with `SHUTTING_DOWN`. Safe to repeat. */
+  close(): Promise<void>;
+}
+
+export async function startCore(options: CoreOptions): Promise<Core> {
+  const { store, logger, history, version } = options;
+  const startedAt = performance.now();
+  const tenants = new Map<string, Ports>();
+  const parts = new AsyncDisposableStack();
+  const logs = parts.use(startEventLogs({ store, maxEvents: history.maxEvents }));
+  parts.use(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, logger }));
+  let isDraining = false;
+
+  const health = () => checkHealth(store, version);
+  const ports = (tenant = "default") => {
+    const known = tenants.get(tenant);
+    if (known) return known;
+    const opened = openTenant(tenant);
+    tenants.set(tenant, opened);
+    return opened;
+  };
+  // Before anybody calls: what a crash left behind does not wait for the first caller.
+  ports();
+  const close = () => parts.disposeAsync();
+  return {
+    ports,
+    health,
+    drain: () => void (isDraining = true),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+
+  function openTenant(tenant: string): Ports {
+    const log = logs.tenant(tenant);
+    const services = parts.use(startRunServices({ store, logger, history, tenant }));
+    const janitor = startJanitor({ redis: store.commands, maxAgeMs: history.maxAgeMs, logger, ...services });
+    parts.defer(() => janitor.stop());
+    const common = { ...options, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
+    return {
+      runs: createRuns(common),
+      sessions: createSessions(common),
+      agents: createAgents(common),
+      messages: createMessages(common),
+      events: createEvents(common),
+      system: createSystem(common),
+    };
+  }
+}

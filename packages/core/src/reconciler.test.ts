@@ -1,0 +1,116 @@
+import { until } from "@ksi/testing";
+import type { RunEvent } from "@ksi/contract";
+import { expect, test } from "vitest";
+import { channels } from "./redis/keys.ts";
+import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
+import { createManualRunner } from "./testing/manual-runner.ts";
+import { startWorkerProcess } from "./testing/start-worker-process.ts";
+
+const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
+
+/** Lets the models of the worker process be spawned here, where nothing executes them. */
+function createNamesOnly() {
+  const manual = createManualRunner();
+  return { ...manual, models: ["before", "after"], serves: (model: string) => ["before", "after"].includes(model) };
+}
+
+test("a worker that is killed after the prompt was handed leaves a failed run, and its session goes on", async () => {
+  await using fresh = await startFreshCore({ runners: [createNamesOnly()] });
+  const { runs } = fresh.ports;
+  await using worker = await startWorkerProcess(fresh.redis.url, fresh.folder);
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "after", session_id });
+  const next = await runs.spawn({ ...spawnDefaults, prompt: "then this", session_id });
+  await until(() => hasEvent(fresh, run_id, "run.text"));
+
+  worker.kill("SIGKILL");
+  const run = await runs.result({ run_id, wait_ms: 10_000 });
+  expect(run).toMatchObject({ status: "failed", error: { code: "WORKER_LOST" } });
+
+  await fresh.startWorker();
+  expect(await runs.result({ run_id: next.run_id, wait_ms: 12_000 })).toMatchObject({ status: "completed" });
+  expect(await finalsOf(fresh, run_id)).toEqual(["run.failed"]);
+});
+
+test("a worker that is killed before the prompt was handed gives its run to another", async () => {
+  const manual = createNamesOnly();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  await using worker = await startWorkerProcess(fresh.redis.url, fresh.folder);
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "before" });
+  await until(async () => (await runs.get(run_id)).status === "running");
+
+  worker.kill("SIGKILL");
+  await fresh.startWorker();
+  const [turn] = await until(() => manual.turns.length === 1 && manual.turns, { deadlineMs: 12_000 });
+  turn?.complete("second attempt");
+  expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
+
+  const events = await eventsOf(fresh, run_id);
+  expect(events.map(({ event_type }) => event_type)).toEqual([
+    "run.queued",
+    "run.started",
+    "run.requeued",
+    "run.started",
+    "run.completed",
+  ]);
+  expect(events[3]?.payload).toMatchObject({ attempt: 2 });
+});
+
+test("a worker that was stopped for too long writes nothing when it goes on", async () => {
+  await using fresh = await startFreshCore({ runners: [createNamesOnly()] });
+  const { runs } = fresh.ports;
+  await using worker = await startWorkerProcess(fresh.redis.url, fresh.folder);
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "after" });
+  await until(() => hasEvent(fresh, run_id, "run.text"));
+
+  worker.kill("SIGSTOP");
+  expect(await runs.result({ run_id, wait_ms: 12_000 })).toMatchObject({ error: { code: "WORKER_LOST" } });
+  const before = await eventsOf(fresh, run_id);
+  worker.kill("SIGCONT");
+  await until(() => worker.lines.some((line) => line.includes("no longer this worker's")));
+
+  expect(await eventsOf(fresh, run_id)).toEqual(before);
+  expect(before.at(-1)?.event_type).toBe("run.failed");
+  // It lost that run, and is otherwise as good as before.
+  const next = await runs.spawn({ ...spawnDefaults, prompt: "y" });
+  expect(await runs.result({ run_id: next.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
+});
+
+test("a cancel that the dead worker could not carry out is carried out", async () => {
+  await using fresh = await startFreshCore({ runners: [createNamesOnly()] });
+  const { runs } = fresh.ports;
+  await using worker = await startWorkerProcess(fresh.redis.url, fresh.folder);
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "after" });
+  await until(() => hasEvent(fresh, run_id, "run.text"));
+  worker.kill("SIGKILL");
+  expect(await runs.cancel({ run_id })).toMatchObject({ status: "running", cancelled: true });
+  expect(await runs.result({ run_id, wait_ms: 12_000 })).toMatchObject({ status: "cancelled" });
+});
+
+test("a run whose job was lost is queued again", async () => {
+  await using fresh = await startFreshCore();
+  const { runs } = fresh.ports;
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x" });
+  const { prefix, name } = fresh.store.keys.tenant().queue;
+  await until(() => fresh.store.commands.exists(`${prefix}:${name}:${run_id}`));
+  const jobs = await fresh.store.commands.keys(`${prefix}:${name}:*`);
+  await fresh.store.commands.del(...jobs);
+
+  await fresh.startWorker();
+  expect(await runs.result({ run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
+});
+
+async function eventsOf(fresh: FreshCore, runId: string): Promise<RunEvent[]> {
+  const key = fresh.store.keys.tenant().channel(channels.run(runId));
+  const entries = await fresh.store.commands.xrange(key, "-", "+");
+  return entries.map(([, [, json]]) => JSON.parse(json ?? "") as RunEvent);
+}
+
+async function hasEvent(fresh: FreshCore, runId: string, type: RunEvent["event_type"]): Promise<boolean> {
+  return (await eventsOf(fresh, runId)).some(({ event_type }) => event_type === type);
+}
+
+async function finalsOf(fresh: FreshCore, runId: string): Promise<string[]> {
+  const events = await eventsOf(fresh, runId);
+  return events.map(({ event_type }) => event_type).filter((type) => /completed|failed|cancelled|timed_out/.test(type));
+}

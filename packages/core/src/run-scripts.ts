@@ -1,0 +1,402 @@
+/**
+ * Every change of a run's state, as Lua: the change and the events that tell of it are one atomic step.
+ *
+ * What the scripts keep true:
+ * - `status` changes only as the contract's table allows; a final state never changes.
+ * - A run that is not released is in its session's line. The head of a line, and only it, is either in the outbox
+ *   (no worker has it) or claimed (a worker has it, and may still be ending its process after the run is final).
+ * - `lease` goes up with each claim. Whoever holds an older one writes nothing.
+ *
+ * All scripts of one run get the same keys and the same first arguments, by name (see {@link createRunScript}); the
+ * headers list what each has besides, what it answers and which events it appends.
+ */
+import { runStatuses, runTransitions } from "@ksi/contract";
+import { eventLogLua } from "./event-log-lua.ts";
+import { createLuaScript } from "./lua-script.ts";
+import { channels, type TenantKeys } from "./redis/keys.ts";
+import type { Redis } from "ioredis";
+
+/** Where a script writes: the run, and its session. */
+interface Place {
+  readonly run_id: string;
+  readonly session_id: string;
+}
+
+/** What is the same for all scripts of a store. */
+export interface ScriptContext {
+  readonly redis: Redis;
+  readonly keys: TenantKeys;
+  readonly maxEvents: number;
+  /** For how long a final run and its channels are kept. */
+  readonly maxAgeMs: number;
+}
+
+const keyNames = [
+  "RUN",
+  "CHANNEL",
+  "SESSION",
+  "LINE",
+  "SESSION_RUNS",
+  "RESULTS",
+  "FIREHOSE",
+  "EPOCH",
+  "RUNS",
+  "SESSIONS",
+  "OUTBOX",
+  "CLAIMED",
+  "ENDED",
+  "CONTROL",
+  "EXTRA",
+] as const;
+const commonArgs = ["max_events", "max_age_ms", "run_id", "session_id"] as const;
+
+function keysOf(keys: TenantKeys, { run_id, session_id }: Place, extra: string): string[] {
+  const named = {
+    RUN: keys.run(run_id),
+    CHANNEL: keys.channel(channels.run(run_id)),
+    SESSION: keys.session(session_id),
+    LINE: keys.sessionLine(session_id),
+    SESSION_RUNS: keys.sessionRuns(session_id),
+    RESULTS: keys.channel(channels.results(session_id)),
+    FIREHOSE: keys.channel(channels.firehose),
+    EPOCH: keys.epoch,
+    RUNS: keys.runs,
+    SESSIONS: keys.sessions,
+    OUTBOX: keys.outbox,
+    CLAIMED: keys.claimed,
+    ENDED: keys.endedRuns,
+    CONTROL: keys.control,
+    EXTRA: extra,
+  } satisfies Record<(typeof keyNames)[number], string>;
+  return [...keyNames.map((name) => named[name]), ...runStatuses.map((status) => keys.runsWith(status))];
+}
+
+const prelude = `${eventLogLua}
+${keyNames.map((name, i) => `local ${name} = KEYS[${i + 1}]`).join("\n")}
+local WITH_STATUS = { ${runStatuses.map((status, i) => `${status} = KEYS[${keyNames.length + i + 1}]`).join(", ")} }
+local NEXT = { ${runStatuses
+  .map((from) => `${from} = { ${runTransitions[from].map((to) => `${to} = true`).join(", ")} }`)
+  .join(", ")} }
+${commonArgs.map((name, i) => `local ${name} = ARGV[${i + 1}]`).join("\n")}
+
+local function is_final(status)
+  return next(NEXT[status]) == nil
+end
+
+-- The one place where a status is written.
+local function move(from, to)
+  if from and not NEXT[from][to] then error('a run cannot go from ' .. from .. ' to ' .. to) end
+  redis.call('HSET', RUN, 'status', to)
+  if from then redis.call('ZREM', WITH_STATUS[from], run_id) end
+  redis.call('ZADD', WITH_STATUS[to], redis.call('HGET', RUN, 'seq'), run_id)
+  if redis.call('HGET', SESSION, 'last_run_id') == run_id then redis.call('HSET', SESSION, 'last_status', to) end
+end
+
+local function tell(event, channel_keys)
+  local log = ksi_open_log(EPOCH, max_events)
+  ksi_append(log, event, channel_keys)
+  ksi_publish(log)
+end
+
+local function write_fields(from)
+  if #ARGV >= from then redis.call('HSET', RUN, unpack(ARGV, from)) end
+end
+
+-- A final state: from here on the run and its channel are only kept for a while.
+local function settle(from, to, event)
+  move(from, to)
+  redis.call('ZADD', ENDED, string.sub(ksi_now_us(), 1, -4), run_id)
+  tell(event, { CHANNEL, FIREHOSE, RESULTS })
+  redis.call('PEXPIRE', CHANNEL, max_age_ms)
+  redis.call('PEXPIRE', RESULTS, max_age_ms)
+end
+
+-- Back to the head of its line, where it still is, for another worker.
+local function requeue(event)
+  move('running', 'queued')
+  redis.call('HDEL', RUN, 'worker_id', 'started_at', 'runner')
+  redis.call('SREM', CLAIMED, run_id)
+  redis.call('SADD', OUTBOX, run_id)
+  tell(event, { CHANNEL, FIREHOSE })
+end
+
+-- Gives the id of the run whose turn it now is, or ''.
+local function leave_line()
+  local was_head = redis.call('LINDEX', LINE, 0) == run_id
+  redis.call('LREM', LINE, 1, run_id)
+  redis.call('SREM', OUTBOX, run_id)
+  redis.call('SREM', CLAIMED, run_id)
+  local head = redis.call('LINDEX', LINE, 0)
+  if not (was_head and head) then return '' end
+  redis.call('SADD', OUTBOX, head)
+  return head
+end
+
+local function forget_run(id)
+  local status = redis.call('HGET', RUN, 'status')
+  redis.call('DEL', RUN, CHANNEL)
+  for _, index in ipairs({ RUNS, SESSION_RUNS, ENDED, WITH_STATUS[status] }) do redis.call('ZREM', index, id) end
+end
+`;
+
+/** A script by the names of its own arguments; what follows them is `rest`. */
+function createRunScript<const Args extends readonly string[]>(args: Args, body: string) {
+  const names = args.map((name, i) => `local ${name} = ARGV[${commonArgs.length + i + 1}]`);
+  const rest = `local REST = ${commonArgs.length + args.length + 1}`;
+  const script = createLuaScript([prelude, ...names, rest, body].join("\n"));
+
+  return (
+    context: ScriptContext,
+    place: Place,
+    values: Record<Args[number], string | number>,
+    { rest = [], extra }: { rest?: readonly string[]; extra?: string } = {},
+  ): Promise<unknown> => {
+    const { redis, keys, maxEvents, maxAgeMs } = context;
+    const own = args.map((name) => values[name as Args[number]]);
+    return script.run(redis, keysOf(keys, place, extra ?? keys.outbox), [
+      maxEvents,
+      maxAgeMs,
+      place.run_id,
+      place.session_id,
+      ...own,
+      ...rest,
+    ]);
+  };
+}
+
+/**
+ * Accepts a run: record, indexes, session, place in line; the head of a line goes into the outbox.
+ *
+ * EXTRA: the idempotency key, used where `idempotency_hash` is not empty. rest: fields of the record.
+ * Answers `accepted` with `1` where its turn has come, `repeated` with the first run's ids, or `conflict` with its run id.
+ * Events: run.queued.
+ */
+export const spawnScript = createRunScript(
+  ["event", "created_at", "idempotency_hash", "idempotency_ms"],
+  `
+if idempotency_hash ~= '' then
+  local hash, first_run, first_session = string.match(redis.call('GET', EXTRA) or '', '^(%S+) (%S+) (%S+)$')
+  if hash and hash ~= idempotency_hash then return { 'conflict', first_run, first_session } end
+  if hash then return { 'repeated', first_run, first_session } end
+  redis.call('SET', EXTRA, idempotency_hash .. ' ' .. run_id .. ' ' .. session_id, 'PX', idempotency_ms)
+end
+
+-- The time, but never the same twice and never backwards: pages of lists depend on it.
+local seq = tonumber(ksi_now_us())
+local newest = redis.call('ZRANGE', RUNS, 0, 0, 'REV', 'WITHSCORES')[2]
+if newest and tonumber(newest) >= seq then seq = tonumber(newest) + 1 end
+seq = string.format('%.0f', seq)
+
+redis.call('HSET', RUN, 'seq', seq, 'lease', 0)
+write_fields(REST)
+redis.call('ZADD', RUNS, seq, run_id)
+redis.call('ZADD', SESSION_RUNS, seq, run_id)
+redis.call('ZADD', SESSIONS, seq, session_id)
+redis.call('HSETNX', SESSION, 'created_at', created_at)
+redis.call('HSET', SESSION, 'session_id', session_id, 'updated_at', created_at, 'last_run_id', run_id)
+redis.call('HINCRBY', SESSION, 'run_count', 1)
+move(nil, 'queued')
+local is_head = redis.call('RPUSH', LINE, run_id) == 1
+if is_head then redis.call('SADD', OUTBOX, run_id) end
+tell(event, { CHANNEL, FIREHOSE })
+return { 'accepted', is_head and '1' or '' }
+`,
+);
+
+/**
+ * Gives the run to a worker. `lease` is the one that the claim would make: a job that is older than that is refused.
+ * rest: fields of the record. Answers the record (HGETALL) and the session's memory, the same when repeated, or nil when
+ * it is not to be had. Events: run.started.
+ */
+export const claimScript = createRunScript(
+  ["lease", "worker_id", "event"],
+  `
+local function claimed()
+  return { redis.call('HGETALL', RUN), redis.call('HGET', SESSION, 'memory') or '' }
+end
+local run = redis.call('HMGET', RUN, 'status', 'lease', 'worker_id')
+if run[1] == 'running' and run[2] == lease and run[3] == worker_id then return claimed() end
+if run[1] ~= 'queued' or tonumber(run[2]) + 1 ~= tonumber(lease) then return false end
+if redis.call('LINDEX', LINE, 0) ~= run_id then return false end
+move('queued', 'running')
+redis.call('HSET', RUN, 'lease', lease, 'worker_id', worker_id)
+write_fields(REST)
+redis.call('SREM', OUTBOX, run_id)
+redis.call('SADD', CLAIMED, run_id)
+tell(event, { CHANNEL, FIREHOSE })
+return claimed()
+`,
+);
+
+const heldLua = `
+local run = redis.call('HMGET', RUN, 'status', 'lease', 'prompt_handed', 'cancel_requested')
+local is_held = run[1] == 'running' and run[2] == lease
+`;
+
+/**
+ * Notes that the agent is about to see the prompt, and keeps `memory` (JSON, or '') with the session.
+ * Answers `noted`, `cancelled` when a cancel was requested, or `lost`. No events.
+ */
+export const promptHandedScript = createRunScript(
+  ["lease", "memory"],
+  `${heldLua}
+if not is_held then return 'lost' end
+if run[4] then return 'cancelled' end
+redis.call('HSET', RUN, 'prompt_handed', 'true')
+if memory ~= '' then redis.call('HSET', SESSION, 'memory', memory) end
+return 'noted'
+`,
+);
+
+/**
+ * The result: the final state `to`. The run stays at the head of its line until it is released.
+ * rest: fields of the record. Answers `done`, `done` again when repeated, or `lost`.
+ * Events: the final one.
+ */
+export const finishScript = createRunScript(
+  ["lease", "to", "event", "memory"],
+  `${heldLua}
+if run[2] == lease and run[1] == to then return 'done' end
+if not is_held then return 'lost' end
+write_fields(REST)
+if memory ~= '' then redis.call('HSET', SESSION, 'memory', memory) end
+settle('running', to, event)
+return 'done'
+`,
+);
+
+/**
+ * The agent's process has ended: the next of the session may start.
+ * Answers the id of the run whose turn it is, or ''. Safe to repeat. No events.
+ */
+export const releaseScript = createRunScript(
+  [],
+  `
+local status = redis.call('HGET', RUN, 'status')
+if status and not is_final(status) then return '' end
+return leave_line()
+`,
+);
+
+/**
+ * Ends a run that waits; asks the worker of one that runs (its flag is set, and the control channel tells).
+ * rest: fields for a run that ends now. Answers the status that it had (or nil), and the run whose turn it is, or ''.
+ * Events: run.cancelled when it was queued.
+ */
+export const cancelScript = createRunScript(
+  ["event", "reason", "order"],
+  `
+local status = redis.call('HGET', RUN, 'status')
+if status == 'queued' then
+  write_fields(REST)
+  settle('queued', 'cancelled', event)
+  return { status, leave_line() }
+end
+if status == 'running' then
+  redis.call('HSET', RUN, 'cancel_requested', 'true', 'cancel_reason', reason)
+  redis.call('PUBLISH', CONTROL, order)
+end
+return { status, '' }
+`,
+);
+
+/**
+ * Fails a run that waits and that cannot be started. rest: fields of the record.
+ * Answers the run whose turn it is, or ''; nil when it was not at the head of its line.
+ * Events: run.failed.
+ */
+export const rejectScript = createRunScript(
+  ["event"],
+  `
+if redis.call('HGET', RUN, 'status') ~= 'queued' or redis.call('LINDEX', LINE, 0) ~= run_id then return false end
+write_fields(REST)
+settle('queued', 'failed', event)
+return leave_line()
+`,
+);
+
+/**
+ * A worker gives back a run whose agent has not seen the prompt and has ended.
+ * Answers `requeued`, `kept` when the agent may have seen the prompt or a cancel was requested, or `lost`.
+ * Events: run.requeued.
+ */
+export const giveBackScript = createRunScript(
+  ["lease", "event"],
+  `${heldLua}
+if not is_held then return 'lost' end
+if run[3] or run[4] then return 'kept' end
+requeue(event)
+return 'requeued'
+`,
+);
+
+/**
+ * A claimed run whose worker is dead. Back in line if the agent cannot have seen the prompt, else a final state; a run
+ * that was final already is released.
+ *
+ * EXTRA: the key that lives as long as the worker of this lease.
+ * Answers what became of it (`requeued`, `failed`, `cancelled`, `released`, or nil when it is not lost) and the run whose
+ * turn it is, or ''. Events: run.requeued, run.failed or run.cancelled.
+ */
+export const loseScript = createRunScript(
+  ["lease", "ended_at", "requeued_event", "failed_event", "failed_error", "cancelled_event", "cancelled_error"],
+  `${heldLua}
+if redis.call('SISMEMBER', CLAIMED, run_id) == 0 or run[2] ~= lease then return false end
+if redis.call('EXISTS', EXTRA) == 1 then return false end
+if not is_held then return { 'released', leave_line() } end
+if run[4] then
+  redis.call('HSET', RUN, 'ended_at', ended_at, 'error', cancelled_error)
+  settle('running', 'cancelled', cancelled_event)
+  return { 'cancelled', leave_line() }
+end
+if run[3] then
+  redis.call('HSET', RUN, 'ended_at', ended_at, 'error', failed_error)
+  settle('running', 'failed', failed_event)
+  return { 'failed', leave_line() }
+end
+requeue(requeued_event)
+return { 'requeued', run_id }
+`,
+);
+
+/**
+ * Forgets a final run, and its session with the last of its runs. Answers 1, or 0 when it is still in line.
+ * No events: what is forgotten by age was trimmed from the channels by age too.
+ */
+export const forgetScript = createRunScript(
+  [],
+  `
+local status = redis.call('HGET', RUN, 'status')
+if status and (not is_final(status) or redis.call('LPOS', LINE, run_id)) then return 0 end
+forget_run(run_id)
+if redis.call('ZCARD', SESSION_RUNS) == 0 and redis.call('EXISTS', LINE) == 0 then
+  redis.call('DEL', SESSION, RESULTS)
+  redis.call('ZREM', SESSIONS, session_id)
+end
+return 1
+`,
+);
+
+/**
+ * Forgets a session and all its runs. Their keys are made from the given prefixes, since only the session knows its
+ * runs; they have the tenant's slot like all others.
+ * Answers `deleted`, `busy` while a run is in line, or `unknown`. Events: session.deleted.
+ */
+export const deleteSessionScript = createRunScript(
+  ["event", "run_prefix", "channel_prefix", "idempotency_prefix"],
+  `
+if redis.call('EXISTS', SESSION) == 0 then return 'unknown' end
+if redis.call('EXISTS', LINE) == 1 then return 'busy' end
+for _, id in ipairs(redis.call('ZRANGE', SESSION_RUNS, 0, -1)) do
+  RUN = run_prefix .. id
+  CHANNEL = channel_prefix .. id
+  local idempotency_key = redis.call('HGET', RUN, 'idempotency_key')
+  if idempotency_key then redis.call('DEL', idempotency_prefix .. idempotency_key) end
+  forget_run(id)
+end
+redis.call('DEL', SESSION, SESSION_RUNS, RESULTS)
+redis.call('ZREM', SESSIONS, session_id)
+tell(event, { FIREHOSE })
+return 'deleted'
+`,
+);

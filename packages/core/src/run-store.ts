@@ -1,0 +1,242 @@
+/**
+ * The states of runs: who may change them, and how. Each function here is one atomic script (run-scripts.ts), so two
+ * processes that do the same thing at the same moment agree on who did it.
+ *
+ * A run is accepted into its session's line (`spawn`), claimed by a worker when its turn has come (`claim`), marked when
+ * the agent is about to see the prompt (`promptHanded`), final with the agent's result (`finish`), and out of its line
+ * when the agent's process has ended (`release`), which makes the next of the session ready. `cancel`, `reject`,
+ * `giveBack` and `lose` are the other ways back or out.
+ */
+import type { FinalRunEvent, JsonObject, RunEvent, RunStatus, WireError } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
+import { newEvent } from "./event-log.ts";
+import { channels } from "./redis/keys.ts";
+import { decodeRecord, encodeFields, type RunRecord, type RunRef } from "./run-record.ts";
+import * as scripts from "./run-scripts.ts";
+import type { ScriptContext } from "./run-scripts.ts";
+
+export type NewRun = Omit<RunRecord, "status" | "seq" | "lease" | "created_at">;
+
+/** The first answer to an idempotency key is kept for a day. */
+const idempotencyMs = 86_400_000;
+
+export interface Spawned {
+  readonly run_id: string;
+  readonly session_id: string;
+  /** The idempotency key was known: nothing was written, and these are the first run's ids. */
+  readonly isRepeat: boolean;
+  /** Its turn has come: it is in the outbox and must be dispatched. */
+  readonly isReady: boolean;
+}
+
+export interface Claim {
+  readonly lease: number;
+  readonly worker_id: string;
+  readonly runner: string;
+}
+
+export interface Claimed {
+  readonly record: RunRecord;
+  readonly memory: JsonObject | undefined;
+}
+
+/** How a run ended: the fields for its record, and its last event. */
+export interface Ending {
+  readonly event_type: FinalRunEvent["event_type"];
+  readonly payload: FinalRunEvent["payload"];
+  readonly fields: Partial<RunRecord>;
+  readonly memory?: JsonObject | undefined;
+}
+
+/** A run that is out of its line, and the one whose turn it is then. */
+export interface Left<Outcome> {
+  readonly outcome: Outcome;
+  readonly next: string | undefined;
+}
+
+export interface RunStore {
+  /** `CONFLICT` when the idempotency key was used with another body, of which `hash` is the fingerprint. */
+  spawn(run: NewRun, idempotency?: { key: string; hash: string }): Promise<Spawned>;
+  /** Undefined when the run is not to be had: cancelled, claimed by another, or the job is an old one. Safe to repeat. */
+  claim(ref: RunRef & { model: string }, claim: Claim): Promise<Claimed | undefined>;
+  promptHanded(ref: RunRef, lease: number, memory?: JsonObject): Promise<"noted" | "cancelled" | "lost">;
+  /** Safe to repeat, as long as nobody is sure that it arrived. */
+  finish(ref: RunRef, lease: number, ending: Ending): Promise<"done" | "lost">;
+  /** Gives the run whose turn it is. Safe to repeat. */
+  release(ref: RunRef): Promise<string | undefined>;
+  /** `outcome` is what the run was; undefined when there is none. */
+  cancel(ref: RunRef, reason?: string): Promise<Left<RunStatus | undefined>>;
+  /** Fails a waiting run that cannot be started. */
+  reject(ref: RunRef, error: WireError): Promise<Left<"failed"> | undefined>;
+  giveBack(ref: RunRef, lease: number, reason: string): Promise<"requeued" | "kept" | "lost">;
+  /** Undefined when the run's worker is alive or the run is no longer its. */
+  lose(
+    ref: RunRef,
+    holder: { lease: number; worker_id: string },
+  ): Promise<Left<"requeued" | "failed" | "cancelled" | "released"> | undefined>;
+  /** Forgets a final run; false while it is in line. */
+  forget(ref: RunRef): Promise<boolean>;
+  deleteSession(sessionId: string): Promise<"deleted" | "busy" | "unknown">;
+}
+
+/** What the control channel carries. */
+export interface CancelOrder {
+  readonly order: "cancel";
+  readonly run_id: string;
+  readonly reason?: string | undefined;
+}
+
+export function createRunStore(context: ScriptContext): RunStore {
+  const { keys } = context;
+  return {
+    async spawn(run, idempotency) {
+      const { run_id, session_id, model, priority } = run;
+      const created_at = now();
+      const event = runEvent(run, "run.queued", { model, priority });
+      const fields = encodeFields({ ...run, created_at });
+      const values = {
+        event,
+        created_at,
+        idempotency_hash: idempotency?.hash ?? "",
+        idempotency_ms: idempotencyMs,
+      };
+      const extra = keys.idempotency(idempotency?.key ?? "");
+      const answer = await scripts.spawnScript(context, run, values, { rest: fields, extra });
+      const [outcome, ...rest] = answer as string[];
+      if (outcome === "conflict") throw conflict(rest[0] ?? "");
+      if (outcome === "repeated") {
+        return { run_id: rest[0] ?? "", session_id: rest[1] ?? "", isRepeat: true, isReady: false };
+      }
+      return { run_id, session_id, isRepeat: false, isReady: rest[0] === "1" };
+    },
+
+    async claim(ref, { lease, worker_id, runner }) {
+      const event = runEvent(ref, "run.started", { model: ref.model, runner, worker_id, attempt: lease });
+      const rest = encodeFields({ runner, started_at: now() });
+      const values = { lease, worker_id, event };
+      const answer = (await scripts.claimScript(context, ref, values, { rest })) as [string[], string] | null;
+      if (!answer) return undefined;
+      const [record, memory] = answer;
+      return { record: decodeRecord(record), memory: memory === "" ? undefined : (JSON.parse(memory) as JsonObject) };
+    },
+
+    async promptHanded(ref, lease, memory) {
+      const values = { lease, memory: memory ? JSON.stringify(memory) : "" };
+      return (await scripts.promptHandedScript(context, ref, values)) as "noted" | "cancelled" | "lost";
+    },
+
+    async finish(ref, lease, { event_type, payload, fields, memory }) {
+      const values = {
+        lease,
+        to: event_type.slice("run.".length),
+        event: runEvent(ref, event_type, payload),
+        memory: memory ? JSON.stringify(memory) : "",
+      };
+      return (await scripts.finishScript(context, ref, values, {
+        rest: encodeFields({ ...fields, ended_at: now() }),
+      })) as "done" | "lost";
+    },
+
+    async release(ref) {
+      return idOrNone(await scripts.releaseScript(context, ref, {}));
+    },
+
+    async cancel(ref, reason) {
+      const error = cancelledError(reason);
+      const order: CancelOrder = { order: "cancel", run_id: ref.run_id, reason };
+      const values = {
+        event: runEvent(ref, "run.cancelled", { error }),
+        reason: reason ?? "",
+        order: JSON.stringify(order),
+      };
+      const rest = encodeFields({ error, ended_at: now() });
+      const answer = await scripts.cancelScript(context, ref, values, { rest });
+      const [status, next] = answer as [RunStatus | null, string];
+      return { outcome: status ?? undefined, next: idOrNone(next) };
+    },
+
+    async reject(ref, error) {
+      const rest = encodeFields({ error, ended_at: now() });
+      const event = runEvent(ref, "run.failed", { error });
+      const next = await scripts.rejectScript(context, ref, { event }, { rest });
+      return next === null ? undefined : { outcome: "failed", next: idOrNone(next) };
+    },
+
+    async giveBack(ref, lease, reason) {
+      const event = runEvent(ref, "run.requeued", { reason });
+      return (await scripts.giveBackScript(context, ref, { lease, event })) as "requeued" | "kept" | "lost";
+    },
+
+    async lose(ref, { lease, worker_id }) {
+      const [failed, cancelled] = [workerLost(ref), cancelledError()];
+      const values = {
+        lease,
+        ended_at: now(),
+        requeued_event: runEvent(ref, "run.requeued", { reason: "The worker was lost before the agent had the prompt." }),
+        failed_event: runEvent(ref, "run.failed", { error: failed }),
+        failed_error: JSON.stringify(failed),
+        cancelled_event: runEvent(ref, "run.cancelled", { error: cancelled }),
+        cancelled_error: JSON.stringify(cancelled),
+      };
+      const answer = await scripts.loseScript(context, ref, values, { extra: keys.worker(worker_id) });
+      if (!answer) return undefined;
+      const [outcome, next] = answer as ["requeued" | "failed" | "cancelled" | "released", string];
+      return { outcome, next: idOrNone(next) };
+    },
+
+    async forget(ref) {
+      return (await scripts.forgetScript(context, ref, {})) === 1;
+    },
+
+    async deleteSession(session_id) {
+      const values = {
+        event: JSON.stringify(newEvent({ event_type: "session.deleted", source: "ksi", session_id, payload: {} })),
+        run_prefix: keys.run(""),
+        channel_prefix: keys.channel(channels.run("")),
+        idempotency_prefix: keys.idempotency(""),
+      };
+      const place = { run_id: "", session_id };
+      return (await scripts.deleteSessionScript(context, place, values)) as "deleted" | "busy" | "unknown";
+    },
+  };
+}
+
+/** Why a run that somebody cancelled has no result. */
+export function cancelledError(reason?: string): WireError {
+  return { code: "RUN_CANCELLED", message: reason ? `The run was cancelled: ${reason}` : "The run was cancelled." };
+}
+
+function workerLost({ run_id }: RunRef): WireError {
+  const message =
+    "The worker died while the agent was working. The run is not repeated, since the agent may have changed things; " +
+    "look at what it did, then spawn it again.";
+  return { code: "WORKER_LOST", message, details: { run_id } };
+}
+
+function conflict(run_id: string): KsiError {
+  return new KsiError(
+    "CONFLICT",
+    `This idempotency_key was used for run ${run_id} with another body. Use a new key for a new run.`,
+    { details: { run_id } },
+  );
+}
+
+function runEvent<Type extends RunEvent["event_type"]>(
+  { run_id, session_id, agent_id }: RunRef,
+  event_type: Type,
+  payload: Extract<RunEvent, { event_type: Type }>["payload"],
+): string {
+  const header = { source: "ksi", run_id, session_id, ...(agent_id && { agent_id }) };
+  // The signature ties the payload to its type; the compiler does not follow that through a type parameter.
+  return JSON.stringify(newEvent({ ...header, event_type, payload } as Draft));
+}
+
+type Draft = Parameters<typeof newEvent>[0];
+
+function now(): string {
+  return new Date().toISOString();
+}
+
+function idOrNone(id: unknown): string | undefined {
+  return typeof id === "string" && id !== "" ? id : undefined;
+}

@@ -1,0 +1,147 @@
+/** What callers do with runs. */
+import { createHash, randomUUID } from "node:crypto";
+import { isFinal, isFinalRunEvent, type RunEvent, type RunsPort, type SpawnInput } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { EventLog } from "./event-log.ts";
+import { createEndedFollow } from "./event-log-follow.ts";
+import { historyTrimmed } from "./event-log-reader.ts";
+import type { Logger } from "./logger.ts";
+import { channels } from "./redis/keys.ts";
+import { noRunner } from "./run-execution.ts";
+import type { RunIndex } from "./run-index.ts";
+import type { RunQueue } from "./run-queue.ts";
+import type { RunStore } from "./run-store.ts";
+import type { Runner } from "./runners/runner.ts";
+import { resolveWorkingFolder } from "./working-folder.ts";
+
+export interface RunsOptions {
+  readonly runs: RunStore;
+  readonly index: RunIndex;
+  readonly queue: RunQueue;
+  readonly dispatcher: Dispatcher;
+  readonly log: EventLog;
+  readonly runners: readonly Runner[];
+  readonly defaultModel: string;
+  readonly roots: readonly string[];
+  readonly runTimeoutMs: number;
+  readonly logger: Logger;
+  readonly isDraining: () => boolean;
+}
+
+export function createRuns(options: RunsOptions): RunsPort {
+  const { runs, index, queue, dispatcher, log, runners, logger } = options;
+
+  return {
+    async spawn(input) {
+      if (options.isDraining()) {
+        throw new KsiError("SHUTTING_DOWN", "The daemon is stopping and takes no new runs. Try again when it is back.");
+      }
+      const model = input.model ?? options.defaultModel;
+      if (!runners.some((runner) => runner.serves(model))) {
+        const { code, message } = noRunner(model, runners);
+        throw new KsiError(code, message);
+      }
+      const { session_id = randomUUID(), timeout_ms = options.runTimeoutMs, cwd, idempotency_key, ...rest } = input;
+      const run = {
+        ...withoutUndefined(rest),
+        run_id: randomUUID(),
+        session_id,
+        model,
+        timeout_ms,
+        cwd: await resolveWorkingFolder(cwd, options.roots),
+        ...(idempotency_key !== undefined && { idempotency_key }),
+      };
+      const idempotency =
+        idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
+
+      const spawned = await runs.spawn(run, idempotency);
+      const { run_id } = spawned;
+      if (spawned.isRepeat) {
+        const message = "This idempotency_key was used before: this is the run that it started then.";
+        return { status: "accepted", run_id, session_id: spawned.session_id, message };
+      }
+      logger.info({ run_id, session_id, status: "queued", model }, "Run accepted.");
+      if (!spawned.isReady) {
+        return { status: "accepted", run_id, session_id, message: "Accepted; it waits for its session's earlier runs." };
+      }
+      const { agent_id, priority } = run;
+      dispatcher.dispatchJob({ run_id, session_id, ...(agent_id && { agent_id }), model, priority, lease: 1 });
+      return { status: "accepted", run_id, session_id, message: "Accepted." };
+    },
+
+    get,
+
+    list: (input) => index.list(input),
+
+    async result({ run_id, wait_ms }, signal) {
+      const first = await get(run_id);
+      if (isFinal(first.status) || wait_ms === 0) return first;
+      const timeout = AbortSignal.timeout(wait_ms);
+      const ending = await log.follow<RunEvent>(channels.run(run_id), {
+        from: "now",
+        accept: isFinalRunEvent,
+        isLast: isFinalRunEvent,
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      });
+      // The starting point is fixed: what ended before it shows here, what ends after it will be delivered.
+      const second = await get(run_id);
+      if (isFinal(second.status)) return second;
+      for await (const _ of ending) break;
+      if (signal?.aborted) throw KsiError.from(signal.reason);
+      return await get(run_id);
+    },
+
+    async cancel({ run_id, reason }) {
+      const [ref] = await index.pick([run_id], ["run_id", "session_id", "agent_id"]);
+      if (!ref) throw unknownRun(run_id);
+      const { outcome: status, next } = await runs.cancel(ref, reason);
+      if (!status) throw unknownRun(run_id);
+      dispatcher.dispatch(next);
+      if (status === "queued") {
+        logger.info({ run_id, session_id: ref.session_id, status: "cancelled" }, "Run cancelled while it waited.");
+        if (queue.isOpen) await queue.remove(run_id);
+      }
+      return { run_id, status, cancelled: !isFinal(status) };
+    },
+
+    async events(run_id, { lastEventId, from = "oldest" }, signal) {
+      const channel = channels.run(run_id);
+      await get(run_id);
+      const follow = await log.follow<RunEvent>(channel, { after: lastEventId, from, signal, isLast: isFinalRunEvent });
+      if (lastEventId != null || !isFinal((await get(run_id)).status)) return follow;
+      if (from === "now") return createEndedFollow<RunEvent>(channel);
+      const { entries } = await log.page(channel, { limit: 1 });
+      if (entries.length === 0) throw historyTrimmed(channel, "trimmed", undefined);
+      return follow;
+    },
+  };
+
+  async function get(runId: string) {
+    const run = await index.get(runId);
+    if (!run) throw unknownRun(runId);
+    return run;
+  }
+}
+
+function unknownRun(runId: string): KsiError {
+  return new KsiError("NOT_FOUND", `There is no run ${runId}. It may have been deleted, or be older than the history.`);
+}
+
+/** The same for the same input, whatever the order of its fields. */
+function fingerprint({ idempotency_key: _, ...input }: SpawnInput): string {
+  return createHash("sha256")
+    .update(JSON.stringify(input, (_name, value: unknown) => sortFields(value)))
+    .digest("hex");
+}
+
+function sortFields(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+function withoutUndefined<T extends object>(fields: T): Defined<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
+}

@@ -1,0 +1,75 @@
+/** What the daemon says about itself. */
+import type { Health, RunnerStatus, SystemPort, SystemStatus } from "@ksi/contract";
+import type { TenantKeys } from "./redis/keys.ts";
+import type { Store } from "./redis/store.ts";
+import type { RunIndex } from "./run-index.ts";
+import type { Runner } from "./runners/runner.ts";
+import { settlesWithin } from "./within.ts";
+
+export interface SystemOptions {
+  readonly store: Store;
+  readonly keys: TenantKeys;
+  readonly index: RunIndex;
+  readonly runners: readonly Runner[];
+  readonly defaultModel: string;
+  readonly version: string;
+  /** Of `performance.now()`. */
+  readonly startedAt: number;
+  readonly isDraining: () => boolean;
+  readonly health: () => Promise<Health>;
+  /** Begins the end of the daemon, after this call has been answered. */
+  readonly onShutdown: () => void;
+}
+
+/** A probe may start a program; a status must not wait for one that hangs. */
+const probeMs = 3_000;
+
+export function createSystem(options: SystemOptions): SystemPort {
+  const { store, keys, index, runners, defaultModel, version, startedAt } = options;
+  return {
+    async status() {
+      const [statuses, agents, active_processes, queued, info] = await Promise.all([
+        Promise.all(runners.map(probe)),
+        store.commands.zcard(keys.agents),
+        index.count("running"),
+        index.count("queued"),
+        store.info(),
+      ]);
+      return {
+        status: options.isDraining() ? "draining" : judge(statuses),
+        version,
+        uptime_ms: Math.round(performance.now() - startedAt),
+        default_model: defaultModel,
+        runners: statuses,
+        agents,
+        active_processes,
+        queued,
+        redis_info: { mode: store.mode, ...info },
+      };
+    },
+    health: options.health,
+    shutdown() {
+      setImmediate(options.onShutdown);
+      return Promise.resolve({ status: "shutting_down" });
+    },
+  };
+}
+
+/** Resolves, whether Redis answers or not, within `deadlineMs`. */
+export async function checkHealth(store: Store, version: string, deadlineMs = 1_000): Promise<Health> {
+  const sentAt = performance.now();
+  const ping = store.commands.ping().catch(() => "");
+  const hasAnswered = (await settlesWithin(ping, deadlineMs)) && (await ping) === "PONG";
+  if (!hasAnswered) return { status: "unavailable", version };
+  return { status: "ok", redis_ping_ms: Math.round((performance.now() - sentAt) * 1_000) / 1_000, version };
+}
+
+async function probe(runner: Runner): Promise<RunnerStatus> {
+  const probing = runner.probe();
+  if (await settlesWithin(probing, probeMs)) return await probing;
+  return { name: runner.name, available: false, advice: `It did not answer within ${probeMs} ms.` };
+}
+
+function judge(runners: readonly RunnerStatus[]): SystemStatus["status"] {
+  return runners.some(({ available }) => available) ? "healthy" : "degraded";
+}

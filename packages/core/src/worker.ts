@@ -1,0 +1,147 @@
+/**
+ * Executes runs: takes them from the queue as their turn comes, `concurrency` at once, each with a runner.
+ *
+ * It is *working*, then *draining* (takes nothing new; what runs may go on until a deadline, and is aborted then), then
+ * *closed*. To the others it is alive as long as its beat is (worker-beat.ts).
+ */
+import { randomUUID } from "node:crypto";
+import { KsiError } from "@ksi/contract/errors";
+import { startEventLogs } from "./event-log.ts";
+import type { Logger } from "./logger.ts";
+import type { Store } from "./redis/store.ts";
+import { type Execution, type ExecutionOptions, startExecution } from "./run-execution.ts";
+import type { RunJob } from "./run-queue.ts";
+import { type History, startRunServices } from "./run-services.ts";
+import type { Runner } from "./runners/runner.ts";
+import { createTurnLog } from "./turn-log.ts";
+import { settlesWithin } from "./within.ts";
+import { startBeat } from "./worker-beat.ts";
+
+export interface WorkerOptions {
+  readonly store: Store;
+  readonly logger: Logger;
+  /** The first that serves a run's model executes it. */
+  readonly runners: readonly Runner[];
+  /** How many runs at once. */
+  readonly concurrency: number;
+  /** Tools that agents may use; runs can only narrow them. */
+  readonly tools: readonly string[];
+  /** Folders inside which agents may work. */
+  readonly roots: readonly string[];
+  /** Folder of the turn logs, made when it is needed. */
+  readonly logDir: string;
+  readonly history: History;
+  /** Default `default`. */
+  readonly tenant?: string | undefined;
+}
+
+export interface Worker extends AsyncDisposable {
+  readonly id: string;
+  /** How many runs it has claimed and not released. */
+  readonly activeRuns: number;
+  /**
+   * Takes nothing new, and lets what runs go on for `deadlineMs`. What still runs then is ended: a run whose agent has
+   * not seen its prompt goes back in line, any other becomes `cancelled`. Resolves when no agent is left. Safe to repeat,
+   * also to shorten the deadline.
+   */
+  drain(deadlineMs: number): Promise<void>;
+  /** Drains without patience, then closes. Safe to repeat. */
+  close(): Promise<void>;
+}
+
+/** What an abort may take at most: runners end a stubborn process in steps, with a wait between. */
+const abortMs = 15_000;
+/** What BullMQ may take to close; without Redis it waits for ever. */
+const closeMs = 3_000;
+
+/** Resolves when it takes runs. `STORE_UNAVAILABLE` when Redis is away. */
+export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const { store, logger, history, concurrency, tenant } = options;
+  const id = `${process.pid}-${randomUUID().slice(0, 8)}`;
+  const executions = new Map<string, Execution>();
+  const working = new Set<Promise<void>>();
+  const closing = new AbortController();
+  let isDraining = false;
+  let isAborting = false;
+  let closed: Promise<void> | undefined;
+
+  await using parts = new AsyncDisposableStack();
+  const turnLog = createTurnLog(options.logDir, logger);
+  parts.defer(() => turnLog.close());
+  const logs = parts.use(startEventLogs({ store, maxEvents: history.maxEvents }));
+  const services = parts.use(startRunServices({ store, logger, history, tenant }));
+  const { keys, runs, index, queue, dispatcher } = services;
+  parts.use(await startBeat({ worker_id: id, store, keys, index, executions, logger }));
+  const execution: ExecutionOptions = {
+    ...options,
+    worker_id: id,
+    runs,
+    log: logs.tenant(tenant),
+    keys,
+    turnLog,
+    onNext: (runId) => dispatcher.dispatch(runId),
+    closing: closing.signal,
+  };
+  const consumer = await queue.consume({ worker_id: id, concurrency, work: (job) => track(work(job)) });
+  const lives = parts.move();
+  logger.info({ worker_id: id, concurrency }, "The worker takes runs.");
+
+  const close = () => {
+    closed ??= closeAll();
+    return closed;
+  };
+  return {
+    id,
+    get activeRuns() {
+      return executions.size;
+    },
+    drain,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+
+  async function work(job: RunJob): Promise<void> {
+    // Taken by chance while we stopped taking: its run is in the outbox, and becomes a job again.
+    if (isDraining) return;
+    const started = await startExecution(job, execution).catch((error: unknown) => {
+      logger.error({ err: error, run_id: job.run_id, session_id: job.session_id }, "A run could not be claimed.");
+    });
+    if (!started) return;
+    executions.set(job.run_id, started);
+    if (isAborting) started.abort(shuttingDown());
+    await started.done;
+    executions.delete(job.run_id);
+  }
+
+  async function track(work: Promise<void>): Promise<void> {
+    working.add(work);
+    await work;
+    working.delete(work);
+  }
+
+  async function drain(deadlineMs: number): Promise<void> {
+    isDraining = true;
+    await consumer.pause();
+    const timer = setTimeout(abortAll, deadlineMs);
+    while (working.size > 0) await Promise.all(working);
+    clearTimeout(timer);
+  }
+
+  function abortAll(): void {
+    isAborting = true;
+    for (const { abort } of executions.values()) abort(shuttingDown());
+  }
+
+  async function closeAll(): Promise<void> {
+    if (!(await settlesWithin(drain(0), abortMs))) {
+      logger.error({ worker_id: id, runs: [...executions.keys()] }, "Agents could not be ended in time.");
+    }
+    closing.abort();
+    await settlesWithin(consumer.close(), closeMs);
+    await lives.disposeAsync();
+  }
+}
+
+function shuttingDown(): KsiError {
+  return new KsiError("SHUTTING_DOWN", "The worker is stopping.");
+}
