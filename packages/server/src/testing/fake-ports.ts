@@ -1,0 +1,22 @@
+import type { Entry, Follow, Ports } from "@ksi/contract";
+
+type FakedPorts = { [P in keyof Ports]?: Partial<Ports[P]> };
+
+/** Ports whose methods fail unless they are given. */
+export function createFakePorts(faked: FakedPorts = {}): Ports {
+  const notFaked = () => Promise.reject(new Error("this port is not faked"));
+  const listed = { list: notFaked, get: notFaked };
+  return {
+    runs: { ...listed, spawn: notFaked, result: notFaked, cancel: notFaked, events: notFaked, ...faked.runs },
+    sessions: { ...listed, messages: notFaked, delete: notFaked, ...faked.sessions },
+    agents: { ...listed, register: notFaked, unregister: notFaked, ...faked.agents },
+    messages: { send: notFaked, history: notFaked, inbox: notFaked, ...faked.messages },
+    events: { publish: notFaked, subscribe: notFaked, ...faked.events },
+    system: { status: notFaked, health: notFaked, shutdown: notFaked, ...faked.system },
+  };
+}
+
+/** A channel that holds what the generator yields. */
+export function createFakeFollow<E>(channel: string, generate: () => AsyncIterable<Entry<E>>): Follow<E> {
+  return { channel, [Symbol.asyncIterator]: () => generate()[Symbol.asyncIterator]() };
+}
