@@ -1,0 +1,127 @@
+/** Following a channel as an async iterable that survives cuts and can be resumed. */
+import { KsiError } from "@ksi/contract/errors";
+import type { Unsubscribable } from "@trpc/server/observable";
+import { joinSignals } from "./call.ts";
+import { type Feed, type FeedHandlers, openFeed, type Start } from "./feed.ts";
+
+/** Events that are not kept any more lie between the last one received and `oldest`. */
+export interface Gap {
+  /** Where the loop stood; undefined when it had received nothing. */
+  readonly after: string | undefined;
+  /** Cursor of the oldest event that is kept, from which the loop goes on. */
+  readonly oldest: string | undefined;
+  readonly reason: "trimmed" | "epoch_changed" | undefined;
+}
+
+export interface FollowOptions {
+  /** Goes on after this cursor, kept from an earlier `stream.cursor`. */
+  cursor?: string | undefined;
+  /** Where to start without a cursor. Default: `oldest` for runs and inboxes, `now` for the firehose. */
+  from?: "oldest" | "now" | undefined;
+  /** Ends the loop without an error. */
+  signal?: AbortSignal | undefined;
+  /** The connection was lost and the stream goes on behind the last event. Told before the events that follow. */
+  onReconnect?: (() => void) | undefined;
+  /** Without it, a gap in the history ends the loop with a KsiError `HISTORY_TRIMMED`. */
+  onGap?: ((gap: Gap) => void) | undefined;
+  /** Events kept ready at the most; with more to come, the daemon is asked again later. Default 1,000. */
+  maxBuffered?: number | undefined;
+}
+
+/**
+ * Events in order, each once. Leaving the loop closes the subscription; looping again goes on after `cursor`. One loop
+ * at a time. Waits for as long as the daemon is away, and rejects with a KsiError for all that does not pass by itself
+ * (`UNAUTHORIZED`, `NOT_FOUND`, `HISTORY_TRIMMED` …).
+ */
+export interface EventStream<E> extends AsyncIterable<E> {
+  /** The place of the last event that the loop was given. Opaque; keep it to go on later, in another process too. */
+  readonly cursor: string | undefined;
+}
+
+export interface StreamSource<E> {
+  subscribe(start: Start, handlers: FeedHandlers<E>): Unsubscribable;
+  /** After this event there are none. */
+  isLast?(event: E): boolean;
+  /** Asked when the daemon ends the subscription although no last event came. */
+  isOver?(signal: AbortSignal): Promise<boolean>;
+}
+
+const defaultMaxBuffered = 1_000;
+
+export function createEventStream<E>(
+  source: StreamSource<E>,
+  options: FollowOptions,
+  clientClosed: AbortSignal,
+): EventStream<E> {
+  let cursor = options.cursor;
+  let from = options.from;
+  let isComplete = false;
+
+  async function* read(left: AbortSignal): AsyncGenerator<E, void> {
+    const { signal, unlink } = joinSignals([left, clientClosed, ...(options.signal ? [options.signal] : [])]);
+    let feed: Feed<E> | undefined;
+    signal.addEventListener("abort", () => feed?.close());
+    try {
+      while (!signal.aborted && !isComplete) {
+        feed = open(signal);
+        try {
+          yield* drain(feed);
+          return;
+        } catch (error) {
+          passGap(error);
+        }
+      }
+    } finally {
+      unlink();
+      feed?.close();
+    }
+  }
+
+  async function* drain(feed: Feed<E>): AsyncGenerator<E, void> {
+    for (let entry = await feed.next(); entry; entry = await feed.next()) {
+      cursor = entry.cursor;
+      isComplete = source.isLast?.(entry.event) ?? false;
+      if (isComplete) feed.close();
+      yield entry.event;
+    }
+  }
+
+  function open(signal: AbortSignal): Feed<E> {
+    return openFeed<E>({
+      subscribe: source.subscribe,
+      start: { lastEventId: cursor, from },
+      maxBuffered: Math.max(1, options.maxBuffered ?? defaultMaxBuffered),
+      onReconnect: options.onReconnect,
+      isOver: async () => (await source.isOver?.(signal)) ?? false,
+    });
+  }
+
+  /** Throws what is not a gap, and a gap that nobody wants to hear of. */
+  function passGap(error: unknown) {
+    const { code, details } = KsiError.from(error);
+    // Without a cursor there was nothing to continue: it would be the same again.
+    if (code !== "HISTORY_TRIMMED" || !options.onGap || cursor === undefined) throw error;
+    const after = cursor;
+    cursor = undefined;
+    from = "oldest";
+    options.onGap({ after, oldest: details?.oldest, reason: details?.reason });
+  }
+
+  return {
+    get cursor() {
+      return cursor;
+    },
+    [Symbol.asyncIterator]() {
+      const left = new AbortController();
+      const events = read(left.signal);
+      return {
+        next: () => events.next(),
+        // A generator alone would first wait for the event that a pending `next` waits for.
+        return: () => {
+          left.abort();
+          return events.return();
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,45 @@
+/** Which way each call takes: subscriptions over the one WebSocket, all else over HTTP. */
+import type { AppRouter } from "@ksi/contract";
+import { httpBatchLink, httpLink, type Operation, splitLink, type TRPCLink, wsLink } from "@trpc/client";
+import superjson from "superjson";
+import type { GuardedFetch } from "./guarded-fetch.ts";
+import type { Socket } from "./socket.ts";
+
+export interface LinkOptions {
+  url: URL;
+  token: string | undefined;
+  fetch: GuardedFetch;
+  socket: Socket;
+}
+
+/** Calls of one HTTP request at the most; the server takes as many. */
+const maxBatchSize = 10;
+/** Together with the headers below the 16 kB that Node takes before the body. */
+const maxUrlLength = 8_000;
+/** A larger input travels alone, so that a batch stays far below the limit of a body. */
+const maxBatchedInputChars = 16_384;
+
+export function createLinks({ url, token, fetch, socket }: LinkOptions): TRPCLink<AppRouter>[] {
+  const http = {
+    url,
+    fetch,
+    transformer: superjson,
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+  };
+  return [
+    splitLink({
+      condition: ({ type }) => type === "subscription",
+      true: [socket.counting, wsLink({ client: socket.client, transformer: superjson })],
+      false: splitLink({
+        condition: mayShareARequest,
+        true: httpBatchLink({ ...http, maxItems: maxBatchSize, maxURLLength: maxUrlLength }),
+        false: httpLink(http),
+      }),
+    }),
+  ];
+}
+
+/** A batch answers when its slowest call does, and `runs.result` waits for a run. */
+function mayShareARequest({ path, input }: Operation): boolean {
+  return path !== "runs.result" && JSON.stringify(input ?? null).length <= maxBatchedInputChars;
+}

@@ -1,0 +1,160 @@
+/**
+ * The one WebSocket that all subscriptions of a client share.
+ *
+ * It opens with the first subscription and closes 200 ms after the last, so that a program that is done can exit.
+ * States: `idle` (nothing follows) → `connecting` → `open` → after a cut `connecting` again, for as long as something
+ * follows. tRPC's client moves the subscriptions to the new socket, each with the id of the last event it had.
+ *
+ * The waits between tries are taken inside the `url` callback, since those that tRPC's client takes by itself cannot be
+ * ended: a closed client would hold its process for that long.
+ */
+import type { AppRouter } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
+import { createWSClient, type TRPCLink, type TRPCWebSocketClient } from "@trpc/client";
+import { observable } from "@trpc/server/observable";
+import { backoffMs, delay } from "./delay.ts";
+
+/** The WebSocket class of browsers and Node; `ws` has the same shape. */
+export type WebSocketClass = typeof globalThis.WebSocket;
+
+/** Where the client's WebSocket stands. `error` says why it is not open, as long as it tries again. */
+export interface Connection {
+  readonly state: "idle" | "connecting" | "open";
+  readonly error?: KsiError | undefined;
+}
+
+export interface SocketOptions {
+  url: URL;
+  token: string | undefined;
+  webSocket: WebSocketClass | undefined;
+  onConnection: ((connection: Connection) => void) | undefined;
+}
+
+export interface Socket {
+  readonly client: TRPCWebSocketClient;
+  /** To be put before `wsLink`: counts what follows. */
+  readonly counting: TRPCLink<AppRouter>;
+  readonly connection: Connection;
+  /** Resolves when the socket is closed, or after 2 s if the other side does not answer. */
+  close(): Promise<void>;
+}
+
+const idleMs = 200;
+const connectDeadlineMs = 15_000;
+const closeDeadlineMs = 2_000;
+/** A socket that lived as long as this was a good one: the next try is made without delay. */
+const stableMs = 5_000;
+/** tRPC starts it together with the socket; ours closes much earlier. */
+const never = 2 ** 31 - 1;
+
+export function createSocket({ url, token, webSocket, onConnection }: SocketOptions): Socket {
+  const sockets = new Set<WebSocket>();
+  let connection: Connection = { state: "idle" };
+  let following = 0;
+  let failures = 0;
+  let idleTimer: ReturnType<typeof setTimeout> | undefined;
+  let waiting = new AbortController();
+
+  const client = createWSClient({
+    url: async () => {
+      const { signal } = waiting;
+      if (failures > 0) await delay(backoffMs(failures - 1), signal);
+      if (signal.aborted) throw new KsiError("CANCELLED", "Nothing follows any more.");
+      return url.href;
+    },
+    ...(token !== undefined && { connectionParams: { token } }),
+    WebSocket: trackedClass(webSocket ?? globalThis.WebSocket, sockets, (livedMs) => {
+      failures = livedMs < stableMs ? failures + 1 : 0;
+    }),
+    retryDelayMs: () => 0,
+    lazy: { enabled: true, closeMs: never },
+    // A consumer that blocks its thread for some seconds must not look like a dead connection.
+    keepAlive: { enabled: true, intervalMs: 15_000, pongTimeoutMs: 10_000 },
+  });
+
+  client.connectionState.subscribe({
+    next: ({ state, error }) => {
+      const next: Connection = {
+        state: state === "pending" ? "open" : state,
+        ...(error && { error: unreachable(url, error) }),
+      };
+      if (next.state === connection.state && !next.error) return;
+      connection = next;
+      onConnection?.(connection);
+    },
+  });
+
+  async function close() {
+    clearTimeout(idleTimer);
+    failures = 0;
+    const open = [...sockets];
+    sockets.clear();
+    const allClosed = Promise.all([client.close(), ...open.map(closeEvent)]);
+    waiting.abort();
+    for (const socket of open) socket.close();
+    const isClosed = new AbortController();
+    await Promise.race([allClosed.finally(() => isClosed.abort()), delay(closeDeadlineMs, isClosed.signal)]);
+  }
+
+  const counting: TRPCLink<AppRouter> =
+    () =>
+    ({ op, next }) =>
+      observable((observer) => {
+        clearTimeout(idleTimer);
+        if (following++ === 0 && waiting.signal.aborted) waiting = new AbortController();
+        const subscription = next(op).subscribe(observer);
+        return () => {
+          subscription.unsubscribe();
+          if (--following === 0) idleTimer = setTimeout(() => void close(), idleMs);
+        };
+      });
+
+  return {
+    client,
+    counting,
+    get connection() {
+      return connection;
+    },
+    close,
+  };
+}
+
+/** The class with a deadline for the connect, since a host that swallows packets would hold the first try for minutes. */
+function trackedClass(
+  Base: WebSocketClass | undefined,
+  sockets: Set<WebSocket>,
+  onLost: (livedMs: number) => void,
+): WebSocketClass {
+  if (!Base) {
+    throw new KsiError("INVALID_INPUT", "webSocket: this runtime has no WebSocket; pass a class such as that of `ws`.");
+  }
+  return class extends Base {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols);
+      sockets.add(this);
+      let openedAt: number | undefined;
+      const deadline = setTimeout(() => this.close(), connectDeadlineMs);
+      this.addEventListener("open", () => {
+        clearTimeout(deadline);
+        openedAt = performance.now();
+      });
+      this.addEventListener("close", () => {
+        clearTimeout(deadline);
+        // Those that the client closed by itself are gone from the set.
+        if (sockets.delete(this)) onLost(openedAt === undefined ? 0 : performance.now() - openedAt);
+      });
+    }
+  };
+}
+
+function closeEvent(socket: WebSocket): Promise<void> {
+  return new Promise((resolve) => socket.addEventListener("close", () => resolve(), { once: true }));
+}
+
+function unreachable({ host }: URL, cause: unknown): KsiError {
+  return new KsiError(
+    "CONNECTION_LOST",
+    `The WebSocket to the KSI daemon at ${host} is not open; trying again. See whether the daemon runs.`,
+    { cause },
+  );
+}

@@ -1,0 +1,233 @@
+/** The contract's router over real sockets, with ports in memory and faults on command. */
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  appRouter,
+  type Context,
+  isFinalRunEvent,
+  KsiError,
+  type KsiEvent,
+  type Message,
+  type Ports,
+  type Run,
+  type RunEvent,
+  type SpawnInput,
+} from "@ksi/contract";
+import { createHTTPHandler } from "@trpc/server/adapters/standalone";
+import { applyWSSHandler } from "@trpc/server/adapters/ws";
+import { WebSocketServer } from "ws";
+import { createFakeLog, type FakeLog } from "./fake-log.ts";
+
+export interface FakeDaemon extends AsyncDisposable {
+  readonly url: string;
+  readonly token: string;
+  readonly run_id: string;
+  /** Events of the one run that it knows from the start. */
+  readonly log: FakeLog<RunEvent>;
+  readonly inbox: FakeLog<Message>;
+  readonly firehose: FakeLog<KsiEvent>;
+  readonly runs: Map<string, Run>;
+  readonly spawned: SpawnInput[];
+  readonly sent: unknown[];
+  /** HTTP requests so far. */
+  readonly requests: string[];
+  readonly faults: {
+    /** The next calls do their work, and then the connection breaks before the answer. */
+    loseAnswers: number;
+    /** The next calls are refused. */
+    refuse: KsiError[];
+    /** Calls of `runs.result` wait for this. */
+    resultGate: Promise<void>;
+  };
+  /** WebSockets that are open. */
+  readonly sockets: number;
+  /** Tears every WebSocket down, without a word. */
+  cut(): void;
+  /** Asks the clients to move to a new socket, as before a restart. */
+  askToReconnect(): void;
+  stop(): Promise<void>;
+  /** Again on the same port. */
+  start(): Promise<void>;
+}
+
+const token = "a-token-of-the-fake-daemon";
+const run_id = "run-1";
+const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
+
+export async function startFakeDaemon(): Promise<FakeDaemon> {
+  const log = createFakeLog<RunEvent>();
+  const inbox = createFakeLog<Message>();
+  const firehose = createFakeLog<KsiEvent>();
+  const runs = new Map<string, Run>([[run_id, aRun({ run_id, status: "running" })]]);
+  const keys = new Map<string, string>();
+  const spawned: SpawnInput[] = [];
+  const sent: unknown[] = [];
+  const requests: string[] = [];
+  const faults: FakeDaemon["faults"] = { loseAnswers: 0, refuse: [], resultGate: Promise.resolve() };
+  let server: Server;
+  let wss: WebSocketServer;
+  let handler: ReturnType<typeof applyWSSHandler>;
+  let port = 0;
+
+  const get = async (id: string): Promise<Run> => {
+    const run = runs.get(id);
+    if (!run) throw new KsiError("NOT_FOUND", `There is no run ${id}.`);
+    return run;
+  };
+  const work = async <T>(answer: T): Promise<T> => {
+    if (faults.loseAnswers-- > 0) server.closeAllConnections();
+    return answer;
+  };
+  const refuse = () => {
+    const refusal = faults.refuse.shift();
+    if (refusal) throw refusal;
+  };
+
+  const ports: Ports = {
+    runs: {
+      async spawn(input) {
+        refuse();
+        spawned.push(input);
+        const key = input.idempotency_key ?? `none-${spawned.length}`;
+        const id = keys.get(key) ?? `run-${runs.size + 1}`;
+        keys.set(key, id);
+        if (!runs.has(id)) runs.set(id, aRun({ run_id: id, status: "running" }));
+        return work({ status: "accepted", run_id: id, session_id, message: "accepted" } as const);
+      },
+      async get(id) {
+        refuse();
+        return work(await get(id));
+      },
+      list: async () => ({ runs: [...runs.values()] }),
+      async result(input) {
+        await faults.resultGate;
+        return get(input.run_id);
+      },
+      cancel: async (input) => ({ run_id: input.run_id, status: "running", cancelled: true }),
+      async events(id, start, signal) {
+        await get(id);
+        return log.follow(start, { signal, from: "oldest", isLast: isFinalRunEvent });
+      },
+    },
+    messages: {
+      async send(input) {
+        refuse();
+        sent.push(input);
+        return work({ status: "sent", id: `m${sent.length}`, recipients: 1 } as const);
+      },
+      history: async () => ({ messages: [] }),
+      inbox: async (_agentId, start, signal) => inbox.follow(start, { signal, from: "oldest" }),
+    },
+    events: {
+      publish: async () => ({ status: "published", id: "e1" }),
+      subscribe: async (_filter, start, signal) => firehose.follow(start, { signal, from: "now" }),
+    },
+    sessions: absent<Ports["sessions"]>(),
+    agents: absent<Ports["agents"]>(),
+    system: absent<Ports["system"]>(),
+  };
+
+  const contextOf = (shown: string | undefined): Context => ({
+    ...(shown === token && { ports }),
+    health: async () => ({ status: "ok", version: "0.0.0" }),
+  });
+
+  async function start() {
+    const http = createHTTPHandler({
+      router: appRouter,
+      basePath: "/trpc/",
+      maxBatchSize: 10,
+      createContext: ({ req }) => contextOf(req.headers.authorization?.replace("Bearer ", "")),
+    });
+    server = createServer((req, res) => {
+      requests.push(req.url ?? "");
+      http(req, res);
+    });
+    wss = new WebSocketServer({ server, path: "/trpc" });
+    handler = applyWSSHandler({
+      wss,
+      router: appRouter,
+      createContext: ({ info }) => contextOf(info.connectionParams?.["token"]),
+    });
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    port = (server.address() as AddressInfo).port;
+  }
+
+  function cut() {
+    for (const socket of wss.clients) socket.terminate();
+  }
+
+  async function stop() {
+    if (!server.listening) return;
+    cut();
+    wss.close();
+    server.close();
+    server.closeAllConnections();
+    await once(server, "close");
+  }
+
+  await start();
+  return {
+    url: `http://127.0.0.1:${port}`,
+    token,
+    run_id,
+    log,
+    inbox,
+    firehose,
+    runs,
+    spawned,
+    sent,
+    requests,
+    faults,
+    get sockets() {
+      return wss.clients.size;
+    },
+    cut,
+    askToReconnect: () => handler.broadcastReconnectNotification(),
+    stop,
+    start,
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+export function aRun(run: Partial<Run> & Pick<Run, "run_id" | "status">): Run {
+  return {
+    session_id,
+    model: "echo",
+    priority: 50,
+    timeout_ms: 300_000,
+    created_at: "2026-11-21T00:00:00.000Z",
+    ...run,
+  };
+}
+
+/** `run.text` events whose texts count on from `first`. */
+export function texts(first: number, count: number): RunEvent[] {
+  return Array.from({ length: count }, (_, index) => ({
+    id: `e${first + index}`,
+    source: "ksi",
+    timestamp: "2026-11-21T00:00:00.000Z",
+    run_id,
+    session_id,
+    event_type: "run.text",
+    payload: { text: String(first + index) },
+  }));
+}
+
+export const finalEvent: RunEvent = {
+  id: "last",
+  source: "ksi",
+  timestamp: "2026-11-21T00:00:00.000Z",
+  run_id,
+  session_id,
+  event_type: "run.completed",
+  payload: { result: "done", model: "echo", duration_ms: 1 },
+};
+
+function absent<T extends object>(): T {
+  return new Proxy({} as T, {
+    get: () => () => Promise.reject(new KsiError("INTERNAL", "The fake daemon does not have this.")),
+  });
+}
