@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { parseDuration, parseInteger, parseJson, parseJsonObject, parseList, parseUrl } from "./parse.ts";
+
+test.each([
+  ["90", 90_000],
+  ["0.5", 500],
+  ["500ms", 500],
+  ["30s", 30_000],
+  ["1.5m", 90_000],
+  ["1h", 3_600_000],
+  ["1h30m", 5_400_000],
+])("the duration %s is %d ms", (text, ms) => {
+  expect(parseDuration(text)).toBe(ms);
+});
+
+test.each(["", "0", "-1", "5d", "1h 30m", "s", "1e3", "30ss", "0.1ms", "Infinity"])("%j is no duration", (text) => {
+  expect(() => parseDuration(text)).toThrow("Give seconds, or a duration such as");
+});
+
+test("a whole number outside of its bounds is refused with them", () => {
+  const parse = parseInteger(0, 100);
+  expect([parse("0"), parse("100")]).toEqual([0, 100]);
+  for (const text of ["101", "-1", "1.5", "", "0x10"]) expect(() => parse(text)).toThrow("between 0 and 100");
+});
+
+test("a list may be written with commas or spaces, and be given in parts", () => {
+  expect(parseList("Bash, Edit", parseList("Read,Grep"))).toEqual(["Read", "Grep", "Bash", "Edit"]);
+});
+
+test("metadata must be a JSON object", () => {
+  expect(parseJsonObject('{"a":[1]}')).toEqual({ a: [1] });
+  for (const text of ["[1]", "null", "1", '"a"']) expect(() => parseJsonObject(text)).toThrow("JSON object");
+  expect(() => parseJson("{a:1}")).toThrow("not JSON");
+});
+
+test("an address may leave out the scheme and end in a slash", () => {
+  expect(parseUrl("127.0.0.1:8000")).toBe("http://127.0.0.1:8000");
+  expect(parseUrl("https://ksi.example.com/agents/")).toBe("https://ksi.example.com/agents");
+  for (const text of ["", "ftp://a", "http://"]) expect(() => parseUrl(text)).toThrow("address");
+});
