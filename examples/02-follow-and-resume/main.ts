@@ -25,8 +25,9 @@ await before.close();
 console.log(`before: ${words.join(" ")}`);
 
 const after = createKsiClient(options);
+const same = await after.runs.attach(saved.run_id);
 const rest: string[] = [];
-for await (const event of after.runs.attach(saved.run_id).events({ cursor: saved.cursor })) {
+for await (const event of same.events({ cursor: saved.cursor })) {
   if (event.event_type === "run.text") rest.push(event.payload.text.trim());
 }
 console.log(`after:  ${rest.join(" ")}`);

@@ -70,10 +70,12 @@ async function followOneRun(daemon: BenchDaemon): Promise<{ askedAt: number; see
   throw new Error(`run ${run.run_id} did not complete`);
 }
 
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** A queue and a worker on an embedded Redis of the same settings, each with its own connection. */
 async function measureBareBullmq(): Promise<number[]> {
   await using folder: TempFolder = await createTempFolder();
-  const store = await startStore({ dataDir: folder.path });
+  const store = await startStore({ dir: folder.path, logger: silent });
   const samples: number[] = [];
   const worker = new Worker("bench", async (job) => samples.push(now() - (job.data as { addedAt: number }).addedAt), {
     connection: store.connect("bench-worker", "queue"),

@@ -1,0 +1,142 @@
+// The walls between the rooms (docs/architecture.md). scripts/walls.test.ts plants a fault for each rule below.
+//
+// The parser is swc, since this TypeScript has no compiler API for dependency-cruiser to use. swc does not tell
+// `import type` from `import`, so rules about what is really loaded look at the emitted JavaScript in dist.
+import { Visitor } from "@swc/core/Visitor.js";
+
+// swc parses `await using x = …`, and the visitor that dependency-cruiser takes from it then fails on what was parsed.
+/** @type {{ visitStatement(statement: object): object, visitVariableDeclarators(decls: unknown): unknown }} */
+const visitor = Visitor.prototype;
+const { visitStatement } = visitor;
+visitor.visitStatement = function visitStatementOrUsing(statement) {
+  if (!("decls" in statement)) return visitStatement.call(this, statement);
+  this.visitVariableDeclarators(statement.decls);
+  return statement;
+};
+
+/** Modules of core that talk to Redis. Everything else in core goes through them. */
+const redisFacing = [
+  "redis/",
+  "channel-hub",
+  "event-log",
+  "lua-script",
+  "run-",
+  "sessions",
+  "agents",
+  "messages",
+  "system",
+  "worker",
+];
+
+/** @param {string} names One, or several with a bar between them. */
+const packageSource = (names) => `^packages/(${names})/(src|bin)/`;
+/** @param {string} names */
+const anyFileOf = (names) => `^packages/(${names})/`;
+const ownTests = String.raw`\.test(-d)?\.ts$|/src/testing/`;
+const testFiles = `${ownTests}|^packages/(testing|e2e|benchmarks)/|^scripts/`;
+
+/** `from` may import of our packages only `to` (and itself). @param {string} from @param {string[]} to */
+const mayImportOnly = (from, ...to) => ({
+  name: `${from}-may-import-only-${to.join("-") || "strangers"}`,
+  severity: "error",
+  from: { path: packageSource(from), pathNot: ownTests },
+  to: { path: "^(packages|examples)/", pathNot: anyFileOf([from, ...to].join("|")) },
+});
+
+export default {
+  forbidden: [
+    mayImportOnly("contract"),
+    mayImportOnly("core", "contract"),
+    mayImportOnly("client", "contract"),
+    mayImportOnly("openapi", "contract"),
+    mayImportOnly("console", "client"),
+    mayImportOnly("server", "contract", "core", "openapi"),
+    mayImportOnly("cli", "contract", "client", "server"),
+    mayImportOnly("testing"),
+    {
+      name: "client-loads-only-the-errors-of-contract",
+      comment: "Types cost a browser nothing; the rest of contract would bring zod and the router along.",
+      severity: "error",
+      from: { path: "^packages/client/dist/" },
+      to: { path: "^packages/", pathNot: "^packages/(client/dist/|contract/dist/errors\\.js$)" },
+    },
+    {
+      name: "cli-names-server-only-in-serve-worker-and-config",
+      severity: "error",
+      from: { path: packageSource("cli"), pathNot: [String.raw`/(serve|worker|config)\.ts$`, testFiles] },
+      to: { path: anyFileOf("server") },
+    },
+    {
+      name: "cli-loads-server-late",
+      comment: "`ksi status` must not wait for Redis, hono and BullMQ to load.",
+      severity: "error",
+      from: { path: "^packages/cli/dist/" },
+      to: { path: anyFileOf("server"), dynamic: false },
+    },
+    {
+      name: "only-redis-facing-modules-know-redis",
+      severity: "error",
+      from: {
+        path: "^packages/",
+        pathNot: [`^packages/core/(src|dist)/(${redisFacing.join("|")})`, testFiles],
+      },
+      to: { path: "node_modules/(ioredis|bullmq|redis-memory-server)/" },
+    },
+    {
+      name: "core-knows-no-transport",
+      severity: "error",
+      from: { path: packageSource("core"), pathNot: testFiles },
+      to: { path: ["^(node:)?(http|https|http2|net|tls|ws)$", "node_modules/(ws|fastify|hono|@hono|@trpc)/"] },
+    },
+    {
+      name: "contract-starts-nothing",
+      severity: "error",
+      from: { path: packageSource("contract"), pathNot: testFiles },
+      to: { dependencyTypes: ["core"] },
+    },
+    {
+      name: "packages-are-entered-by-name",
+      comment: "A path into another package goes past its exports, and breaks once it is installed from a registry.",
+      severity: "error",
+      from: { path: "^(packages|examples)/([^/]+)/" },
+      to: { path: "^(packages|examples)/", pathNot: "^$1/$2/", dependencyTypes: ["local"], dependencyTypesNot: ["aliased"] },
+    },
+    {
+      name: "examples-import-what-a-stranger-can-install",
+      severity: "error",
+      from: { path: "^examples/([^/]+)/" },
+      to: { path: "^(packages|examples)/", pathNot: ["^examples/$1/", "^packages/(contract|client)/dist/"] },
+    },
+    {
+      name: "nothing-imports-a-test",
+      severity: "error",
+      from: {},
+      to: { path: String.raw`\.test(-d)?\.ts$` },
+    },
+    {
+      name: "what-tests-share-stays-in-tests",
+      severity: "error",
+      from: { path: "^(packages|examples)/", pathNot: testFiles },
+      to: { path: ["/src/testing/", anyFileOf("testing|e2e|benchmarks")] },
+    },
+    {
+      name: "no-cycles",
+      severity: "error",
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: "every-import-is-found",
+      comment: "An import that does not resolve is an import that no rule above can judge.",
+      severity: "error",
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    parser: "swc",
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: String.raw`^packages/[^/]+/dist/.*\.d\.ts$` },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "node", "default"] },
+  },
+};
