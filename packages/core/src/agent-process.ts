@@ -114,7 +114,7 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
   const tail = keepTail(stderr, limits.maxStderrBytes);
   child.once("close", () => closed.resolve());
   // A signal that could not be sent, say; `endTree` sends its own.
-  child.on("error", (error) => logger.error({ error, pid }, "an agent's process reported an error"));
+  child.on("error", (err) => logger.error({ err, pid }, "An agent's process reported an error."));
   // An agent that exits without reading its prompt breaks the pipe; its exit tells why.
   stdin.on("error", () => {});
 
@@ -122,11 +122,11 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
   async function leave(steps: readonly EndStep[]): Promise<void> {
     if (isLeaving) return;
     isLeaving = true;
-    const isGone = await endTree(tree, steps).catch((error: unknown) => {
-      logger.error({ error, pid }, "an agent's processes could not be looked up");
+    const isGone = await endTree(tree, steps).catch((err: unknown) => {
+      logger.error({ err, pid }, "An agent's processes could not be looked up.");
       return false;
     });
-    if (!isGone) logger.error({ pid }, "a process of an agent withstands SIGKILL");
+    if (!isGone) logger.error({ pid }, "A process of an agent withstands SIGKILL.");
     await closeOutput(closed.promise, outputs);
     guard.ended();
     ended.resolve({ code: child.exitCode, signal: child.signalCode, stderr: tail() });

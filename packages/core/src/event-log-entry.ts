@@ -14,7 +14,7 @@ export function parseCursor(cursor: string): Position | undefined {
   return { epoch, number } as Position;
 }
 
-export function formatCursor({ epoch, number }: Position): string {
+function formatCursor({ epoch, number }: Position): string {
   return `${epoch}.${number}`;
 }
 

@@ -160,6 +160,18 @@ test("tenants do not see each other's events", async () => {
   expect(await fresh.logs.tenant("somebody-else").page("numbers", { limit: 10 })).toEqual({ entries: [] });
 });
 
+test("appends, follows and pages say so when Redis is gone", async () => {
+  await using own = await startFreshRedis();
+  await using fresh = startFreshLog(own.store);
+  await own.store.close();
+  const outcomes = await Promise.allSettled([
+    fresh.log.append({ event: {}, channels: ["c"] }),
+    fresh.log.follow("c", { from: "now" }),
+    fresh.log.page("c", { limit: 1 }),
+  ]);
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: "STORE_UNAVAILABLE" } });
+});
+
 test("closing stores what was appended, and takes no more", async () => {
   await using fresh = startFreshLog(redis.store);
   const appended = appendNumbers(fresh.log, 10);

@@ -12,8 +12,6 @@ import { createEndedFollow, createFollow, type StoredFollow } from "./event-log-
 import { createChannelReader, type PageLimits } from "./event-log-reader.ts";
 import type { Store } from "./redis/store.ts";
 
-export type { Append } from "./event-log-appender.ts";
-
 export interface EventLog {
   /** Cap of a channel, for scripts that append with `eventLogLua`. */
   readonly maxEvents: number;

@@ -26,7 +26,7 @@ export function createEvents({ log }: EventsOptions): EventsPort {
 }
 
 /** True for events that match every given field; of `types`, one. */
-export function createFilter({ types, ...fields }: EventFilter): (event: KsiEvent) => boolean {
+function createFilter({ types, ...fields }: EventFilter): (event: KsiEvent) => boolean {
   const names = new Set(types?.filter((type) => !type.endsWith("*")));
   const prefixes = (types ?? []).filter((type) => type.endsWith("*")).map((type) => type.slice(0, -1));
   const wanted = Object.entries(fields).filter(([, value]) => value !== undefined);

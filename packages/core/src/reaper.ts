@@ -61,7 +61,7 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
     function lost(reason: unknown): void {
       if (reaper !== started || isClosed) return;
       reaper = undefined;
-      logger.warn({ reason }, "the reaper ended; agents would outlive a killed daemon until the next one starts");
+      logger.warn({ reason }, "The reaper ended; until the next one starts, agents would outlive a killed daemon.");
       // One that cannot live for a second would be started over and over: then wait for the next agent instead.
       if (agents.size > 0 && performance.now() - startedAt > 1_000) reaper = startProcess();
     }

@@ -19,7 +19,9 @@ export const configSchema = z.object({
     z.string().regex(/^https?:\/\/[^/\s]+$/, "must be an origin such as http://localhost:5173"),
   ).default([]),
   /** Takes the place of the one in `{data_dir}/token`. */
-  token: text().min(16, "must have at least 16 characters").optional(),
+  token: text()
+    .regex(/^[!-~]{16,}$/, "must be 16 or more letters, digits and signs without a space, as it travels in a header")
+    .optional(),
 
   /** `redis://`, `rediss://` or `unix://`; without it the daemon starts a Redis of its own. */
   redis_url: text().optional(),

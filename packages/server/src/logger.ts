@@ -26,6 +26,6 @@ export async function createLogger({ level, isPretty, destination }: LoggerOptio
   const { default: pretty } = await import("pino-pretty");
   return pino<never>(
     options,
-    pretty({ destination: 2, sync: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }),
+    pretty({ destination: 2, sync: true, singleLine: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }),
   );
 }

@@ -55,7 +55,7 @@ export async function startDaemonProcess(options: DaemonProcessOptions): Promise
     const url = await until(() => readUrl(child, dataDir), { deadlineMs: 60_000, message: "daemon.json is written" });
     await until(() => isReady(url), { message: "the daemon is ready" });
     const readyMs = performance.now() - startedAt;
-    const token = (await readFile(join(dataDir, "token"), "utf8")).trim();
+    const token = env.KSI_TOKEN ?? (await readFile(join(dataDir, "token"), "utf8")).trim();
     return {
       process: child,
       url,

@@ -1,3 +1,4 @@
+export * from "./claude-cli.ts";
 export * from "./claude-stand-in.ts";
 export * from "./daemon-process.ts";
 export * from "./processes.ts";

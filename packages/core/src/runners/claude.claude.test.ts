@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { KsiError } from "@ksi/contract";
 import {
   findByMarker,
+  installClaudeCli,
   isAlive,
   type ModelAnswer,
   type ModelRequest,
@@ -11,10 +12,16 @@ import {
   startScriptedModel,
   until,
 } from "@ksi/testing";
-import { expect, inject, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { type RunnerBench, startRunnerBench } from "../testing/runner-bench.ts";
 import { createClaudeRunner } from "./claude.ts";
 import type { Runner, Turn } from "./runner.ts";
+
+let bin: string;
+
+beforeAll(async () => {
+  bin = await installClaudeCli();
+}, 300_000);
 
 interface Scene extends AsyncDisposable {
   readonly bench: RunnerBench;
@@ -38,7 +45,7 @@ async function startScene(answer: (request: ModelRequest, before: number) => Mod
     DISABLE_ERROR_REPORTING: "1",
   };
   const { reaper, logger } = bench;
-  const claude = createClaudeRunner({ bin: inject("claudeBin"), env, reaper, logger });
+  const claude = createClaudeRunner({ bin, env, reaper, logger });
   return {
     bench,
     model,

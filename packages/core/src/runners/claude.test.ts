@@ -132,6 +132,8 @@ test.each([
   const error = await turn.outcome.catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code, message: expect.stringMatching(/^.{30,}[.)]?$/) });
   await turn.ended;
+  // The cause, stderr included, is for the log.
+  expect(scene.bench.logged).toContain("A turn of claude failed.");
 });
 
 test("an answer that never satisfies the schema fails", async () => {
@@ -214,7 +216,7 @@ test("a hand-over slower than the CLI waits for its prompt costs a second start,
   const turn = scene.bench.start(
     scene.claude,
     {},
-    { promptHanded: () => until(() => scene.bench.logged.includes("go")) },
+    { promptHanded: async () => void (await until(() => scene.bench.logged.includes("go"))) },
   );
   // The stand-in gives up after three seconds, as the CLI does.
   await until(() => findByMarker(scene.bench.reaper.marker).length > 0);

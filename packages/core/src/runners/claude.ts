@@ -31,7 +31,8 @@ export interface ClaudeRunnerOptions {
   /** Names that agents get besides. */
   readonly passEnv?: readonly string[] | undefined;
   readonly reaper: Reaper;
-  readonly logger: Pick<Logger, "error">;
+  /** Told why a turn failed where its error says so: the last of stderr, say, which is not for callers. */
+  readonly logger: Pick<Logger, "warn" | "error">;
   /** For tests; see {@link AgentLimits} for the defaults. */
   readonly limits?: Partial<AgentLimits> | undefined;
 }
@@ -101,11 +102,18 @@ function startTurn(turn: Turn, context: TurnContext, setup: Setup): RunningTurn 
   };
   context.signal.addEventListener("abort", endAll, { once: true });
 
+  const fail = (thrown: unknown) => {
+    endAll();
+    const { run_id, session_id } = turn;
+    if (thrown !== context.signal.reason)
+      setup.logger.warn({ err: thrown, run_id, session_id }, "A turn of claude failed.");
+  };
+
   const work = converse(turn, context, spawn);
   // After its result the agent may go by itself; after anything else it is sent away.
   const linger = work.then(() => {
     timer = setTimeout(endAll, lingerMs);
-  }, endAll);
+  }, fail);
   const ended = linger
     .then(() => Promise.all(processes.map((agent) => agent.ended)))
     .then(async () => {
@@ -113,7 +121,7 @@ function startTurn(turn: Turn, context: TurnContext, setup: Setup): RunningTurn 
       context.signal.removeEventListener("abort", endAll);
       await (await systemPrompt)[Symbol.asyncDispose]();
     })
-    .catch((error: unknown) => setup.logger.error({ error, run_id: turn.run_id }, "a turn left something behind"));
+    .catch((err: unknown) => setup.logger.error({ err, run_id: turn.run_id }, "A turn left something behind."));
   return { outcome: orAborted(work, context.signal), ended };
 }
 

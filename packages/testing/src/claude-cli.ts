@@ -1,34 +1,34 @@
-/** Vitest's global setup for the tests against the real CLI: installs the pinned version once, and says where it is. */
+/** The real `claude` CLI for tests. Its licence forbids us to ship it, so a test fetches the pinned version. */
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { access, mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { TestProject } from "vitest/node";
 
-/** The version that the runner is written against; its licence forbids us to ship it, so a test fetches it. */
+/** The version that the runner is written against. */
 const version = "2.1.329";
 
-declare module "vitest" {
-  export interface ProvidedContext {
-    claudeBin: string;
-  }
-}
-
-export default async function setup(project: TestProject): Promise<void> {
+/**
+ * The path of the CLI, installed into `.cache` (ignored by git) unless it is there: 361 MB, once. Needs npm and its
+ * registry then; gives up after four minutes.
+ */
+export async function installClaudeCli(): Promise<string> {
   const cache = fileURLToPath(new URL("../../../.cache/", import.meta.url));
   const folder = join(cache, `claude-cli-${version}`);
-  if (!existsSync(join(folder, "node_modules/.bin/claude"))) await install(cache, folder);
-  project.provide("claudeBin", join(folder, "node_modules/.bin/claude"));
+  const bin = join(folder, "node_modules/.bin/claude");
+  const isInstalled = await access(bin).then(
+    () => true,
+    () => false,
+  );
+  if (!isInstalled) await install(cache, folder);
+  return bin;
 }
 
 /** Beside the final place first, so that an install that is cut off is not taken for a whole one. */
 async function install(cache: string, folder: string): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
-  await mkdir(join(cache), { recursive: true });
-  await rm(unfinished, { recursive: true, force: true });
   const settings = ["--no-audit", "--no-fund", "--no-save", "--no-package-lock", "--loglevel=error"];
+  await mkdir(cache, { recursive: true });
   await promisify(execFile)(
     "npm",
     ["install", "--prefix", unfinished, ...settings, `@anthropic-ai/claude-code@${version}`],

@@ -1,0 +1,82 @@
+import { KsiError } from "@ksi/contract/errors";
+import { until } from "@ksi/testing";
+import { expect, test } from "vitest";
+import type { TurnEvent } from "./runners/runner.ts";
+import { createTurnEvents } from "./turn-events.ts";
+
+const text = (value: string): TurnEvent => ({ event_type: "run.text", payload: { text: value } });
+const tool: TurnEvent = {
+  event_type: "run.tool_use",
+  payload: { tool_use_id: "t", name: "Read", input: {} },
+};
+
+function setUp(store: (events: readonly TurnEvent[]) => Promise<void>) {
+  const lost: KsiError[] = [];
+  const closing = new AbortController();
+  const events = createTurnEvents({ store, onLost: (error) => lost.push(error), signal: closing.signal });
+  return { events, lost, closing };
+}
+
+test("each delta is an event of its own as long as the log keeps up, in the order of the agent", async () => {
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => void stored.push(...batch));
+  for (const word of ["a", "b", "c"]) events.emit(text(word));
+  events.emit(tool);
+  events.emit(text("d"));
+  await events.flush();
+  expect(stored).toEqual([text("a"), text("b"), text("c"), tool, text("d")]);
+});
+
+test("while the log is behind, deltas are joined and no letter is lost", async () => {
+  const gate = Promise.withResolvers<void>();
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => {
+    await gate.promise;
+    stored.push(...batch);
+  });
+  const letters = Array.from({ length: 10_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
+  for (const letter of letters) events.emit(text(letter));
+  gate.resolve();
+  await events.flush();
+  expect(stored.length).toBeLessThan(100);
+  expect(stored.map(({ payload }) => "text" in payload && payload.text).join("")).toBe(letters.join(""));
+});
+
+test("what cannot be stored because Redis is away is stored when it is back", async () => {
+  let failures = 3;
+  const stored: TurnEvent[] = [];
+  const { events, lost } = setUp(async (batch) => {
+    if (failures-- > 0) throw new KsiError("STORE_UNAVAILABLE", "away");
+    stored.push(...batch);
+  });
+  events.emit(text("a"));
+  await events.flush();
+  expect(stored).toEqual([text("a")]);
+  expect(lost).toEqual([]);
+});
+
+test("a run that is somebody else's is told once, and nothing more is stored", async () => {
+  let calls = 0;
+  const { events, lost } = setUp(() => {
+    calls++;
+    return Promise.reject(new KsiError("CONFLICT", "not yours"));
+  });
+  events.emit(text("a"));
+  await events.flush();
+  events.emit(text("b"));
+  await events.flush();
+  expect(calls).toBe(1);
+  expect(lost.map(({ code }) => code)).toEqual(["WORKER_LOST"]);
+});
+
+test("an agent that says more than can be kept while Redis is away is lost", async () => {
+  const { events, lost, closing } = setUp(() => Promise.reject(new KsiError("STORE_UNAVAILABLE", "away")));
+  const page = "x".repeat(1_000_000);
+  await until(() => {
+    events.emit(text(page));
+    return lost.length > 0;
+  });
+  expect(lost.map(({ code }) => code)).toEqual(["STORE_UNAVAILABLE"]);
+  closing.abort();
+  await events.flush();
+});
