@@ -1,12 +1,16 @@
 /** One line about an event of a run, for people. */
-import type { RunEvent } from "@ksi/client";
-import type { FinalRunEvent, Json } from "@ksi/contract";
+import type { Json, RunEvent } from "@ksi/client";
 import { formatCost, formatDuration, formatTokens, printable, shorten } from "./format.ts";
 
+/** One of the four events after which a run says nothing more. */
+export type FinalRunEvent = Extract<
+  RunEvent,
+  { event_type: "run.completed" | "run.failed" | "run.cancelled" | "run.timed_out" }
+>;
 type Completed = Extract<RunEvent, { event_type: "run.completed" }>;
 type ToolUse = Extract<RunEvent, { event_type: "run.tool_use" }>;
 
-/** The events after which nothing comes; complete by type. */
+/** Complete by type. */
 const finals: Record<FinalRunEvent["event_type"], true> = {
   "run.completed": true,
   "run.failed": true,

@@ -1,6 +1,6 @@
 /** Numbers, times and tables as people like to read them. Pure functions. */
 import { stripVTControlCharacters } from "node:util";
-import type { Usage } from "@ksi/contract";
+import type { Usage } from "@ksi/client";
 
 /** `430 ms`, `12.3 s`, `2 m 05 s`, `1 h 02 m`. */
 export function formatDuration(ms: number): string {

@@ -1,7 +1,8 @@
 /** The built `ksi` as a user has it: real processes, a real daemon, a real Redis. Built by `npm run build`. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -256,6 +257,22 @@ describe("without a daemon", () => {
     expect(code).toBe(3);
     expect(stderr).toContain("Start one with `npm start` or `ksi serve`.");
     expect(lines(stderr)).toHaveLength(1);
+  });
+
+  test("an address that a killed daemon left behind is named, and so is one where something else answers", async () => {
+    await using folder = await createTempFolder();
+    const here = { cwd: folder.path, dataDir: folder.path };
+    let port: number;
+    {
+      await using other = createHttpServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
+      await once(other, "listening");
+      port = (other.address() as { port: number }).port;
+      await writeFile(join(folder.path, "daemon.json"), JSON.stringify({ url: `http://127.0.0.1:${port}`, pid: 1 }));
+      const stranger = await ksi(["status"], here);
+      expect(stranger).toMatchObject({ code: 3, stderr: expect.stringContaining("is no KSI daemon") });
+    }
+    const nobody = await ksi(["status"], here);
+    expect(nobody).toMatchObject({ code: 3, stderr: expect.stringContaining(`${port}, does not answer`) });
   });
 
   test("a port in use is told in one sentence", async () => {

@@ -1,6 +1,6 @@
 /** Turns the words of a command line into values. Each refuses with a sentence that commander puts the option's name before. */
 import { InvalidArgumentError } from "@commander-js/extra-typings";
-import type { JsonObject } from "@ksi/contract";
+import type { JsonObject } from "@ksi/client";
 
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 

@@ -115,5 +115,12 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
     }
   }
 
-  return { show, note, [Symbol.dispose]: () => spinner[Symbol.dispose]() };
+  return {
+    show,
+    note,
+    [Symbol.dispose]: () => {
+      spinner[Symbol.dispose]();
+      if (out.isTty) endLine();
+    },
+  };
 }

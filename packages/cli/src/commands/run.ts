@@ -130,5 +130,5 @@ async function follow({ run, view, watch, interrupted }: FollowedRun): Promise<v
     throw new KsiError(code, message, { details });
   }
   const { code, message } = KsiError.from(leaving.signal.reason);
-  throw new KsiError(code, `${message} The run goes on without you: \`ksi logs ${run.run_id} -f\` finds it again.`);
+  throw new KsiError(code, `${message} \`ksi logs ${run.run_id} -f\` shows what becomes of the run.`);
 }

@@ -1,5 +1,5 @@
 /** `ksi status`: what the daemon is doing. */
-import type { RunnerStatus } from "@ksi/contract";
+import type { SystemStatus } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatBytes, formatDuration } from "../format.ts";
@@ -34,6 +34,8 @@ export function addStatusCommand(program: Program, cli: Cli): void {
       out.line(`runners        ${describeRunners(status.runners, out).join(`\n${" ".repeat(15)}`)}`);
     });
 }
+
+type RunnerStatus = SystemStatus["runners"][number];
 
 /** One line a runner: found or not, its version, and advice where it was not. */
 export function describeRunners(runners: readonly RunnerStatus[], stream: Stream): string[] {

@@ -1,0 +1,31 @@
+import type { RunEvent } from "@ksi/client";
+import { expect, test } from "vitest";
+import { createLogView } from "./log-view.ts";
+import { createRecordedTerminal } from "./testing/recorded-terminal.ts";
+
+test("a log joins the pieces of a text and gives every other event a line of its own", () => {
+  const { out, text } = createRecordedTerminal();
+  const show = createLogView(out);
+  const header = { id: "e", source: "ksi", timestamp: "2026-01-10T12:00:00.000Z", run_id: "r", session_id: "s" };
+  const started = { model: "sonnet", runner: "claude", worker_id: "w", attempt: 2 };
+  const error = { code: "RUNNER_CRASHED" as const, message: "The agent ended." };
+  const events: RunEvent[] = [
+    { ...header, event_type: "run.started", payload: started },
+    { ...header, event_type: "run.text", payload: { text: "Let me " } },
+    { ...header, event_type: "run.text", payload: { text: "look." } },
+    {
+      ...header,
+      event_type: "run.tool_use",
+      payload: { tool_use_id: "t", name: "Read", input: { file_path: "a.ts" } },
+    },
+    { ...header, event_type: "run.failed", payload: { error } },
+  ];
+  for (const event of events) show(event);
+  const withoutTimes = text.out.replace(/^\d\d:\d\d:\d\d /gm, "");
+  expect(withoutTimes).toBe(
+    "started    sonnet by runner claude, attempt 2\n" +
+      "Let me look.\n" +
+      "tool       Read  a.ts\n" +
+      "failed     RUNNER_CRASHED: The agent ended.\n",
+  );
+});
