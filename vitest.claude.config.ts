@@ -5,7 +5,6 @@ export default defineConfig({
   test: {
     include: ["packages/*/src/**/*.claude.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**"],
-    globalSetup: ["packages/testing/src/claude-cli.setup.ts"],
     // A process of the CLI takes a second of processor and 200 MB.
     maxWorkers: 1,
     testTimeout: 60_000,

@@ -8,7 +8,7 @@ import { type Feed, type FeedHandlers, openFeed, type Start } from "./feed.ts";
 export interface Gap {
   /** Where the loop stood; undefined when it had received nothing. */
   readonly after: string | undefined;
-  /** Cursor of the oldest event that is kept, from which the loop goes on. */
+  /** The cursor after which the loop goes on, directly before the oldest event that is kept. */
   readonly oldest: string | undefined;
   readonly reason: "trimmed" | "epoch_changed" | undefined;
 }
@@ -96,15 +96,15 @@ export function createEventStream<E>(
     });
   }
 
-  /** Throws what is not a gap, and a gap that nobody wants to hear of. */
+  /** Throws what is not a gap, a gap that nobody wants to hear of, and one that going on did not leave behind. */
   function passGap(error: unknown) {
     const { code, details } = KsiError.from(error);
-    // Without a cursor there was nothing to continue: it would be the same again.
-    if (code !== "HISTORY_TRIMMED" || !options.onGap || cursor === undefined) throw error;
+    const oldest = details?.oldest;
+    if (code !== "HISTORY_TRIMMED" || !options.onGap || cursor === oldest) throw error;
     const after = cursor;
-    cursor = undefined;
+    cursor = oldest;
     from = "oldest";
-    options.onGap({ after, oldest: details?.oldest, reason: details?.reason });
+    options.onGap({ after, oldest, reason: details?.reason });
   }
 
   return {

@@ -25,6 +25,12 @@ interface OutputIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
+interface Answer {
+  readonly run_id: string;
+  /** Absent when the run was not asked for JSON. */
+  readonly output: unknown;
+}
+
 /** What the agent is asked to satisfy: the schema's input side, as draft 07, which every agent's validator reads. */
 export function toJsonSchema(schema: OutputSchema): JsonObject {
   const { vendor, jsonSchema } = schema["~standard"];
@@ -42,8 +48,8 @@ export function toJsonSchema(schema: OutputSchema): JsonObject {
 }
 
 /** The typed value, or a KsiError `OUTPUT_INVALID` whose `details.issues` name the fields. */
-export async function validateOutput<Output>(schema: OutputSchema<Output>, value: unknown): Promise<Output> {
-  const validated = await schema["~standard"].validate(value);
+export async function validateOutput<Output>(schema: OutputSchema<Output>, answer: Answer): Promise<Output> {
+  const validated = await schema["~standard"].validate(answer.output);
   if (!validated.issues) return validated.value;
   const issues = validated.issues.map(({ path = [], message }) => ({
     path: path.map((part) => String(typeof part === "object" ? part.key : part)).join("."),
@@ -51,6 +57,6 @@ export async function validateOutput<Output>(schema: OutputSchema<Output>, value
   }));
   const sentence = issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("; ");
   throw new KsiError("OUTPUT_INVALID", `The agent's answer does not fit the output schema: ${sentence}`, {
-    details: { issues },
+    details: { issues, run_id: answer.run_id },
   });
 }

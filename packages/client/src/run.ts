@@ -102,7 +102,7 @@ async function toResult<Result>(run: Run, schema: OutputSchema<Result> | undefin
     throw new KsiError(code, message, { details: { ...details, run_id: run.run_id } });
   }
   // Without a schema, Result is string.
-  const result = schema ? await validateOutput(schema, output) : (text as Result);
+  const result = schema ? await validateOutput(schema, { output, run_id: run.run_id }) : (text as Result);
   return { ...facts, status, result, text, ...(output !== undefined && { output }) };
 }
 

@@ -42,8 +42,6 @@ export interface Socket {
 const idleMs = 200;
 const connectDeadlineMs = 15_000;
 const closeDeadlineMs = 2_000;
-/** A socket that lived as long as this was a good one: the next try is made without delay. */
-const stableMs = 5_000;
 /** tRPC starts it together with the socket; ours closes much earlier. */
 const never = 2 ** 31 - 1;
 
@@ -63,9 +61,7 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
       return url.href;
     },
     ...(token !== undefined && { connectionParams: { token } }),
-    WebSocket: trackedClass(webSocket ?? globalThis.WebSocket, sockets, (livedMs) => {
-      failures = livedMs < stableMs ? failures + 1 : 0;
-    }),
+    WebSocket: trackedClass(webSocket ?? globalThis.WebSocket, sockets, () => failures++),
     retryDelayMs: () => 0,
     lazy: { enabled: true, closeMs: never },
     // A consumer that blocks its thread for some seconds must not look like a dead connection.
@@ -102,7 +98,14 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
       observable((observer) => {
         clearTimeout(idleTimer);
         if (following++ === 0 && waiting.signal.aborted) waiting = new AbortController();
-        const subscription = next(op).subscribe(observer);
+        const subscription = next(op).subscribe({
+          ...observer,
+          next(envelope) {
+            // An open socket proves little: a proxy may accept it and then find no daemon.
+            if (envelope.result.type === "started") failures = 0;
+            observer.next(envelope);
+          },
+        });
         return () => {
           subscription.unsubscribe();
           if (--following === 0) idleTimer = setTimeout(() => void close(), idleMs);
@@ -120,11 +123,7 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
 }
 
 /** The class with a deadline for the connect, since a host that swallows packets would hold the first try for minutes. */
-function trackedClass(
-  Base: WebSocketClass | undefined,
-  sockets: Set<WebSocket>,
-  onLost: (livedMs: number) => void,
-): WebSocketClass {
+function trackedClass(Base: WebSocketClass | undefined, sockets: Set<WebSocket>, onLost: () => void): WebSocketClass {
   if (!Base) {
     throw new KsiError("INVALID_INPUT", "webSocket: this runtime has no WebSocket; pass a class such as that of `ws`.");
   }
@@ -132,16 +131,12 @@ function trackedClass(
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
       sockets.add(this);
-      let openedAt: number | undefined;
       const deadline = setTimeout(() => this.close(), connectDeadlineMs);
-      this.addEventListener("open", () => {
-        clearTimeout(deadline);
-        openedAt = performance.now();
-      });
+      this.addEventListener("open", () => clearTimeout(deadline));
       this.addEventListener("close", () => {
         clearTimeout(deadline);
         // Those that the client closed by itself are gone from the set.
-        if (sockets.delete(this)) onLost(openedAt === undefined ? 0 : performance.now() - openedAt);
+        if (sockets.delete(this)) onLost();
       });
     }
   };

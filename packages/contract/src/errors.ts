@@ -26,7 +26,7 @@ const callErrorCodes = [
   "TIMEOUT",
   /** The caller went away or asked to stop. */
   "CANCELLED",
-  /** Events after the given cursor are no longer kept; `details.oldest` is where one can go on. */
+  /** Events after the given cursor are no longer kept; after `details.oldest` one can go on. */
   "HISTORY_TRIMMED",
   /** Redis is away, out of memory or read-only; nothing was written. */
   "STORE_UNAVAILABLE",
@@ -95,7 +95,7 @@ export interface Issue {
 /** Facts for programs beside the message. Only what a caller may see goes in here. */
 export interface ErrorDetails {
   issues?: Issue[];
-  /** Cursor of the oldest event that is still kept. */
+  /** The cursor after which one can go on, directly before the oldest event that is still kept. */
   oldest?: string;
   /** Why the history cannot be continued: events were trimmed, or the log's numbering started anew. */
   reason?: "trimmed" | "epoch_changed";

@@ -71,7 +71,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   return {
     ports,
     health,
-    drain: () => void (isDraining = true),
+    drain() {
+      isDraining = true;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

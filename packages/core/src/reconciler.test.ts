@@ -1,5 +1,5 @@
-import { until } from "@ksi/testing";
 import type { RunEvent } from "@ksi/contract";
+import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { channels } from "./redis/keys.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";

@@ -14,17 +14,18 @@
  *
  * What has to be written is tried again for as long as Redis is away, until the worker itself is closed.
  */
-import type { JsonObject, WireError } from "@ksi/contract";
+import type { JsonObject } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { EventLog } from "./event-log.ts";
 import { newEvent } from "./event-log.ts";
 import type { Logger } from "./logger.ts";
 import { channels, type TenantKeys } from "./redis/keys.ts";
 import { retryWhileAway } from "./retry.ts";
+import { completed, noRunner, notCompleted, stopped, timedOut } from "./run-endings.ts";
 import type { RunJob } from "./run-queue.ts";
 import type { RunRecord, RunRef } from "./run-record.ts";
 import { type Claimed, cancelledError, type Ending, type RunStore } from "./run-store.ts";
-import type { Runner, RunningTurn, Turn, TurnContext, TurnEvent, TurnOutcome } from "./runners/runner.ts";
+import type { Runner, RunningTurn, Turn, TurnContext, TurnEvent } from "./runners/runner.ts";
 import { createTurnEvents } from "./turn-events.ts";
 import type { TurnLog } from "./turn-log.ts";
 import { resolveWorkingFolder } from "./working-folder.ts";
@@ -82,7 +83,10 @@ function execute(claimed: Claimed, runner: Runner, options: ExecutionOptions): E
   const { record } = claimed;
   const abort = new AbortController();
   const state = { isRunning: true };
-  const work = carryOut({ claimed, runner, abort, options, onFinished: () => void (state.isRunning = false) });
+  const onFinished = () => {
+    state.isRunning = false;
+  };
+  const work = carryOut({ claimed, runner, abort, options, onFinished });
   return {
     ref: record,
     lease: record.lease,
@@ -131,7 +135,8 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
     raw = outcome.raw;
   } catch (thrown) {
     ending = KsiError.from(abort.signal.aborted ? abort.signal.reason : thrown);
-    if (ending.code === "INTERNAL") logger.error(logFields(record, { err: ending.cause ?? ending }), "A runner failed.");
+    if (ending.code === "INTERNAL")
+      logger.error(logFields(record, { err: ending.cause ?? ending }), "A runner failed.");
   }
   clearTimeout(timer);
   await events.flush();
@@ -161,7 +166,7 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
     const reason = "The worker was stopped before the agent had the prompt.";
     const outcome = await retryWhileAway(() => runs.giveBack(record, record.lease, reason), closing);
     if (outcome === "requeued") logger.info(logFields(record, { status: "queued" }), "Run went back in line.");
-    else if (outcome === "kept") await finish(new KsiError("RUN_CANCELLED", stoppedMessage));
+    else if (outcome === "kept") await finish(stopped());
     else logLost();
   }
 
@@ -170,11 +175,6 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
     return "lost";
   }
 }
-
-/** A prompt that was handed over once cannot be taken back, so a stop ends the run. It was an act of a person. */
-const stoppedMessage =
-  "The worker was stopped while the agent was working. The run is not repeated, since the agent may have changed " +
-  "things; look at what it did, then spawn it again.";
 
 async function storeEvents(batch: readonly TurnEvent[], record: RunRecord, options: ExecutionOptions): Promise<void> {
   const { run_id, session_id, agent_id, lease } = record;
@@ -197,6 +197,8 @@ function notePrompt({
   const { runs, closing, turnLog } = options;
   const signal = AbortSignal.any([closing, abort.signal]);
   return async (memory) => {
+    // Once it is marked, a stop can no longer give the run to another worker.
+    abort.signal.throwIfAborted();
     const noted = await retryWhileAway(() => runs.promptHanded(record, record.lease, memory), signal);
     if (noted === "cancelled") abort.abort(new KsiError("RUN_CANCELLED", cancelledError().message));
     if (noted === "lost") abort.abort(new KsiError("WORKER_LOST", "This run is no longer this worker's."));
@@ -213,45 +215,6 @@ function toTurn({ record, memory }: Claimed, granted: Pick<Turn, "cwd" | "tools"
 function narrow(configured: readonly string[], { enable_tools, tools }: RunRecord): readonly string[] {
   if (!enable_tools) return [];
   return tools ? configured.filter((tool) => tools.includes(tool)) : configured;
-}
-
-function completed(outcome: TurnOutcome, elapsedMs: number): Ending {
-  const { result, output, usage, cost_usd, num_turns, stop_reason, model, memory } = outcome;
-  const known = {
-    result,
-    ...(output !== undefined && { output }),
-    ...(usage && { usage }),
-    ...(cost_usd !== undefined && { cost_usd }),
-    duration_ms: Math.round(elapsedMs),
-    ...(num_turns !== undefined && { num_turns }),
-    ...(stop_reason !== undefined && { stop_reason }),
-  };
-  return { event_type: "run.completed", payload: { ...known, model }, fields: known, memory };
-}
-
-function notCompleted(error: KsiError, elapsedMs: number): Ending {
-  const wire: WireError = error.toJSON();
-  return {
-    event_type: endingTypes[error.code] ?? "run.failed",
-    payload: { error: wire },
-    fields: { error: wire, duration_ms: Math.round(elapsedMs) },
-  };
-}
-
-const endingTypes: Partial<Record<KsiError["code"], "run.cancelled" | "run.timed_out">> = {
-  RUN_CANCELLED: "run.cancelled",
-  RUN_TIMED_OUT: "run.timed_out",
-};
-
-function timedOut({ timeout_ms }: RunRecord): KsiError {
-  const message = `The run took longer than its limit of ${timeout_ms} ms. Give it more with timeout_ms.`;
-  return new KsiError("RUN_TIMED_OUT", message);
-}
-
-/** Says what is served, since the model's name is most often a slip. */
-export function noRunner(model: string, runners: readonly Runner[]): WireError {
-  const served = [...new Set(runners.flatMap((runner) => runner.models))].join(", ");
-  return { code: "MODEL_NOT_FOUND", message: `No runner serves the model ${model}. Served here: ${served || "none"}.` };
 }
 
 function logFields({ run_id, session_id }: RunRef, more: object = {}): object {

@@ -145,9 +145,13 @@ function nextOf(found: readonly { place: string }[], limit: number): { next?: st
 function readPlace(after: string, parts = 1): string {
   const pattern = parts === 1 ? /^\d{1,16}$/ : /^\d{1,16}\.[12]$/;
   if (pattern.test(after)) return after;
-  throw new KsiError("INVALID_INPUT", "after: is not a `next` of this list. Leave it out to start from the beginning.", {
-    details: { issues: [{ path: "after", message: "is not a `next` of this list" }] },
-  });
+  throw new KsiError(
+    "INVALID_INPUT",
+    "after: is not a `next` of this list. Leave it out to start from the beginning.",
+    {
+      details: { issues: [{ path: "after", message: "is not a `next` of this list" }] },
+    },
+  );
 }
 
 function sidesOf({

@@ -100,12 +100,16 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
         removeOnComplete: { count: 0 },
         removeOnFail: { count: 0 },
       });
-      worker.on("error", (error) => logger.warn({ err: error, worker_id: options.worker_id }, "The queue had an error."));
+      worker.on("error", (error) =>
+        logger.warn({ err: error, worker_id: options.worker_id }, "The queue had an error."),
+      );
       return { pause: () => worker.pause(true), close: () => worker.close() };
     },
     async close() {
       isClosed = true;
-      await opening?.then((queue) => queue.close()).catch((error) => logger.debug({ err: error }, "The queue was closed."));
+      await opening
+        ?.then((queue) => queue.close())
+        .catch((error) => logger.debug({ err: error }, "The queue was closed."));
     },
   };
 

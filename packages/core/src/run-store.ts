@@ -12,8 +12,8 @@ import { KsiError } from "@ksi/contract/errors";
 import { newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
 import { decodeRecord, encodeFields, type RunRecord, type RunRef } from "./run-record.ts";
+import type { ScriptContext } from "./run-script.ts";
 import * as scripts from "./run-scripts.ts";
-import type { ScriptContext } from "./run-scripts.ts";
 
 export type NewRun = Omit<RunRecord, "status" | "seq" | "lease" | "created_at">;
 
@@ -172,7 +172,9 @@ export function createRunStore(context: ScriptContext): RunStore {
       const values = {
         lease,
         ended_at: now(),
-        requeued_event: runEvent(ref, "run.requeued", { reason: "The worker was lost before the agent had the prompt." }),
+        requeued_event: runEvent(ref, "run.requeued", {
+          reason: "The worker was lost before the agent had the prompt.",
+        }),
         failed_event: runEvent(ref, "run.failed", { error: failed }),
         failed_error: JSON.stringify(failed),
         cancelled_event: runEvent(ref, "run.cancelled", { error: cancelled }),

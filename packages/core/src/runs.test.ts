@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createManualRunner } from "./testing/manual-runner.ts";
 import { spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
+import { createManualRunner } from "./testing/manual-runner.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 

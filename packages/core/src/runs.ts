@@ -8,7 +8,7 @@ import { createEndedFollow } from "./event-log-follow.ts";
 import { historyTrimmed } from "./event-log-reader.ts";
 import type { Logger } from "./logger.ts";
 import { channels } from "./redis/keys.ts";
-import { noRunner } from "./run-execution.ts";
+import { noRunner } from "./run-endings.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
@@ -63,7 +63,12 @@ export function createRuns(options: RunsOptions): RunsPort {
       }
       logger.info({ run_id, session_id, status: "queued", model }, "Run accepted.");
       if (!spawned.isReady) {
-        return { status: "accepted", run_id, session_id, message: "Accepted; it waits for its session's earlier runs." };
+        return {
+          status: "accepted",
+          run_id,
+          session_id,
+          message: "Accepted; it waits for its session's earlier runs.",
+        };
       }
       const { agent_id, priority } = run;
       dispatcher.dispatchJob({ run_id, session_id, ...(agent_id && { agent_id }), model, priority, lease: 1 });

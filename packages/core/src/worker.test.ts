@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startCore } from "./core.ts";
-import { silentLogger } from "./testing/fresh-redis.ts";
 import { spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
+import { silentLogger } from "./testing/fresh-redis.ts";
 import { createManualRunner, type ManualRunner } from "./testing/manual-runner.ts";
 import { testHistory } from "./testing/test-history.ts";
 
@@ -252,6 +252,33 @@ test("a run whose model no worker serves fails, and its session goes on", async 
   expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({ error: { code: "MODEL_NOT_FOUND" } });
   expect(await runs.result({ run_id: next.run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
 });
+
+test("no run is lost when Redis is away for longer than a worker's beat lasts", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  await fresh.startWorker();
+  const first = await runs.spawn({ ...manualDefaults, prompt: "ends meanwhile" });
+  const second = await runs.spawn({ ...manualDefaults, prompt: "ends later" });
+  for (const i of [0, 1]) await (await turnAt(manual, i)).hand();
+  const ends = manual.turns.find(({ turn }) => turn.run_id === first.run_id);
+  const goesOn = manual.turns.find(({ turn }) => turn.run_id === second.run_id);
+
+  await fresh.store.commands.client("PAUSE", 6_500, "ALL");
+  ends?.emit({ event_type: "run.text", payload: { text: "said while Redis was away" } });
+  ends?.complete("done while Redis was away");
+  await until(async () => (await fresh.core.health()).status === "unavailable");
+  await until(async () => (await fresh.core.health()).status === "ok");
+
+  expect(await runs.result({ run_id: first.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
+  // Long enough for the reconciler to trust Redis again, and to see that the worker is alive.
+  expect(await runs.result({ run_id: second.run_id, wait_ms: 7_000 })).toMatchObject({ status: "running" });
+  goesOn?.complete("late");
+  expect(await runs.result({ run_id: second.run_id, wait_ms: 5_000 })).toMatchObject({ result: "late" });
+  const said: string[] = [];
+  for await (const { event } of await runs.events(first.run_id, {})) said.push(event.event_type);
+  expect(said).toEqual(["run.queued", "run.started", "run.text", "run.completed"]);
+}, 40_000);
 
 async function turnAt(manual: ManualRunner, i: number) {
   return await until(() => manual.turns[i], { message: `turn ${i}` });

@@ -62,7 +62,7 @@ if (orders["api-retry"]) {
 }
 if (orders.tool) useTool(orders.tool);
 if (orders.hang !== undefined) await forever();
-if (orders["api-error"]) refuse(Number(orders["api-error"]));
+if (orders["api-error"]) await refuse(Number(orders["api-error"]));
 if (orders["max-turns"] !== undefined) giveUp("error_max_turns", "Reached maximum number of turns (1)");
 if (orders.budget !== undefined) giveUp("error_max_budget_usd", "Reached maximum budget ($1)");
 
@@ -144,7 +144,7 @@ function useTool(name) {
   print({ type: "user", message, parent_tool_use_id: null, session_id: session });
 }
 
-function refuse(status) {
+async function refuse(status) {
   const text = `API Error: ${status} scripted`;
   const error = { 401: "authentication_failed", 404: "model_not_found", 429: "rate_limit" }[status] ?? "server_error";
   const message = { id: "msg_0", role: "assistant", model: "<synthetic>", content: [{ type: "text", text }] };
@@ -157,6 +157,7 @@ function refuse(status) {
     is_api_error_message: true,
   });
   print({ ...result("success"), is_error: true, api_error_status: status, terminal_reason: "api_error", result: text });
+  if (orders.linger !== undefined) await sleep(Number(orders.linger));
   leave(1);
 }
 

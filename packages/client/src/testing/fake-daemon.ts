@@ -148,7 +148,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     handler = applyWSSHandler({
       wss,
       router: appRouter,
-      createContext: ({ info }) => contextOf(info.connectionParams?.["token"]),
+      createContext: ({ info }) => contextOf(info.connectionParams?.token),
     });
     server.listen(port, "127.0.0.1");
     await once(server, "listening");

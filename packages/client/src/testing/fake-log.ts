@@ -72,7 +72,7 @@ export function createFakeLog<E>(): FakeLog<E> {
 
   function trimmed() {
     return new KsiError("HISTORY_TRIMMED", "Events after this cursor are no longer kept.", {
-      details: { oldest: cursorOf(oldest), reason: "trimmed" },
+      details: { oldest: cursorOf(oldest - 1), reason: "trimmed" },
     });
   }
 

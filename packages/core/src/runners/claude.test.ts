@@ -163,8 +163,10 @@ test("the outcome is known at the result line, before the process has ended", as
   await using scene = await startScene();
   const turn = scene.bench.start(scene.claude, { prompt: "quick #linger=60000" });
   expect(await turn.outcome).toMatchObject({ result: "quick" });
-  const [started] = await scene.standIn.turns();
-  expect(started && isAlive(started.pid)).toBe(true);
+  const failed = scene.bench.start(scene.claude, { prompt: "#api-error=529 #linger=60000" });
+  await expect(failed.outcome).rejects.toMatchObject({ code: "MODEL_OVERLOADED" });
+  const started = await scene.standIn.turns();
+  expect(started.every(({ pid }) => isAlive(pid))).toBe(true);
 });
 
 test("cancelling rejects at once with the reason, and ends a tree that ignores every signal it can", async () => {

@@ -74,7 +74,6 @@ const lingerMs = 5_000;
 
 function startTurn(turn: Turn, context: TurnContext, setup: Setup): RunningTurn {
   const processes: AgentProcess[] = [];
-  let timer: NodeJS.Timeout | undefined;
   const systemPrompt = writeSystemPrompt(turn.system_prompt);
 
   async function spawn(joining: Joining): Promise<AgentProcess> {
@@ -102,22 +101,14 @@ function startTurn(turn: Turn, context: TurnContext, setup: Setup): RunningTurn 
   };
   context.signal.addEventListener("abort", endAll, { once: true });
 
-  const fail = (thrown: unknown) => {
-    endAll();
-    const { run_id, session_id } = turn;
-    if (thrown !== context.signal.reason)
-      setup.logger.warn({ err: thrown, run_id, session_id }, "A turn of claude failed.");
-  };
-
   const work = converse(turn, context, spawn);
-  // After its result the agent may go by itself; after anything else it is sent away.
-  const linger = work.then(() => {
-    timer = setTimeout(endAll, lingerMs);
-  }, fail);
-  const ended = linger
+  const ended = work
+    .catch((err: unknown) => {
+      const { run_id, session_id } = turn;
+      if (err !== context.signal.reason) setup.logger.warn({ err, run_id, session_id }, "A turn of claude failed.");
+    })
     .then(() => Promise.all(processes.map((agent) => agent.ended)))
     .then(async () => {
-      clearTimeout(timer);
       context.signal.removeEventListener("abort", endAll);
       await (await systemPrompt)[Symbol.asyncDispose]();
     })
@@ -135,7 +126,12 @@ async function converse(
   let handing: Promise<void> | undefined;
   const hand = async (agent: AgentProcess) => {
     handing ??= context.promptHanded({ ...turn.memory, cli_session_id: id, is_known: memory?.is_known ?? false });
-    await orAborted(handing, context.signal);
+    try {
+      await orAborted(handing, context.signal);
+    } catch (error) {
+      void agent.end();
+      throw error;
+    }
     agent.send(claudeStdin(turn.prompt));
   };
 
@@ -148,6 +144,8 @@ async function converse(
 
     const failure = heard.result && failureOfResult(heard.result, facts);
     if (heard.result && !failure) return outcomeOf(turn, { joining, heard, result: heard.result });
+    // Known at once, unless the other way to join is worth a try, for which the process must be gone.
+    if (failure && failure.code !== "SESSION_NOT_FOUND") throw failure;
     const exit = await agent.ended;
     context.signal.throwIfAborted();
 
@@ -211,7 +209,10 @@ function listen(agent: AgentProcess, context: TurnContext): Promise<Heard> {
         else if (item.kind === "apiError") heard = { ...heard, apiError: item.error };
         else if (item.kind === "result") heard = { ...heard, result: item.result, raw: item.raw };
       }
-      if (heard.result) resolve(heard);
+      if (heard.result) {
+        endAfter(lingerMs, agent);
+        resolve(heard);
+      }
     }
     if (lastLineIsBad && (await agent.ended).code === 0) heard = { ...heard, badLine: true };
     resolve(heard);
@@ -221,6 +222,11 @@ function listen(agent: AgentProcess, context: TurnContext): Promise<Heard> {
     reject(error);
   });
   return promise;
+}
+
+function endAfter(ms: number, agent: AgentProcess): void {
+  const timer = setTimeout(() => void agent.end(), ms);
+  void agent.ended.then(() => clearTimeout(timer));
 }
 
 interface Answered {

@@ -1,13 +1,13 @@
-import { createTempFolder } from "@ksi/testing";
 import type { Ports } from "@ksi/contract";
+import { createTempFolder } from "@ksi/testing";
 import { type Core, startCore } from "../core.ts";
 import type { Logger } from "../logger.ts";
 import type { Store } from "../redis/store.ts";
 import { createEchoRunner } from "../runners/echo.ts";
 import type { Runner } from "../runners/runner.ts";
 import { startWorker, type Worker, type WorkerOptions } from "../worker.ts";
-import { testHistory } from "./test-history.ts";
 import { type FreshRedis, silentLogger, startFreshRedis } from "./fresh-redis.ts";
+import { testHistory } from "./test-history.ts";
 
 export interface FreshCore extends AsyncDisposable {
   readonly redis: FreshRedis;

@@ -1,5 +1,4 @@
-import type { TurnEvent } from "../runners/runner.ts";
-import type { Runner, RunningTurn, Turn, TurnContext, TurnOutcome } from "../runners/runner.ts";
+import type { Runner, RunningTurn, Turn, TurnContext, TurnEvent, TurnOutcome } from "../runners/runner.ts";
 
 /** A turn whose every step is the test's. */
 export interface ManualTurn {
@@ -48,7 +47,8 @@ function begin(turn: Turn, { signal, emit, promptHanded }: TurnContext, isSlowTo
     signal,
     hand: promptHanded,
     emit,
-    complete: (result, more) => outcome.resolve({ result, model: "manual-1", raw: { type: "result", result }, ...more }),
+    complete: (result, more) =>
+      outcome.resolve({ result, model: "manual-1", raw: { type: "result", result }, ...more }),
     fail: (error) => outcome.reject(error),
     end,
   };

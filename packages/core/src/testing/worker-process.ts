@@ -1,11 +1,11 @@
 /** A worker in a process of its own, to be killed and stopped: `node worker-process.ts REDIS_URL ROOT`. */
 import { setInterval } from "node:timers/promises";
-import { silentLogger } from "./fresh-redis.ts";
-import { testHistory } from "./test-history.ts";
 import { startStore } from "../redis/store.ts";
 import { createEchoRunner } from "../runners/echo.ts";
 import type { Runner } from "../runners/runner.ts";
 import { startWorker } from "../worker.ts";
+import { silentLogger } from "./fresh-redis.ts";
+import { testHistory } from "./test-history.ts";
 
 /** `before` never hands over its prompt; `after` does, and then talks without end. */
 const stuckRunner: Runner = {
@@ -14,7 +14,8 @@ const stuckRunner: Runner = {
   serves: (model) => model === "before" || model === "after",
   probe: () => Promise.resolve({ name: "stuck", available: true }),
   start({ model }, { signal, emit, promptHanded }) {
-    const outcome = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const { promise: outcome, reject } = Promise.withResolvers<never>();
+    signal.addEventListener("abort", () => reject(signal.reason));
     const talk = async () => {
       if (model === "before") return;
       await promptHanded();

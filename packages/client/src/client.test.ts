@@ -1,0 +1,193 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { KsiError } from "@ksi/contract";
+import { until } from "@ksi/testing";
+import { expect, test } from "vitest";
+import { z } from "zod";
+import { createKsiClient, type KsiClient } from "./index.ts";
+import { aRun, type FakeDaemon, startFakeDaemon } from "./testing/fake-daemon.ts";
+
+const connect = ({ url, token }: FakeDaemon, retries?: number): KsiClient => createKsiClient({ url, token, retries });
+
+test("a run whose answer was lost on the way is asked for again and started once", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const before = daemon.runs.size;
+  daemon.faults.loseAnswers = 2;
+  const run = await ksi.run({ prompt: "What is 2+2?", model: "echo" });
+  expect(daemon.spawned).toHaveLength(3);
+  expect(new Set(daemon.spawned.map(({ idempotency_key }) => idempotency_key)).size).toBe(1);
+  expect(daemon.runs.size).toBe(before + 1);
+  expect(daemon.runs.has(run.run_id)).toBe(true);
+});
+
+test("two equal requests are two runs, and an idempotency key of the caller's is kept", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const [first, second] = [await ksi.run({ prompt: "hi" }), await ksi.run({ prompt: "hi" })];
+  expect(first.run_id).not.toBe(second.run_id);
+  await ksi.run({ prompt: "hi", idempotency_key: "mine" });
+  expect(daemon.spawned.at(-1)?.idempotency_key).toBe("mine");
+});
+
+test("a message whose answer was lost is not sent again", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  daemon.faults.loseAnswers = 1;
+  const sending = ksi.messages.send({ source: "alice", target: "bob", event_type: "HELLO", payload: {} });
+  await expect(sending).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  expect(daemon.sent).toHaveLength(1);
+});
+
+test("queries and spawns are repeated while the store is away or the daemon restarts, and refusals are not", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  daemon.faults.refuse.push(new KsiError("STORE_UNAVAILABLE", "Redis is away."));
+  expect((await ksi.runs.get(daemon.run_id)).run_id).toBe(daemon.run_id);
+  daemon.faults.refuse.push(new KsiError("SHUTTING_DOWN", "The daemon is stopping."));
+  await ksi.run({ prompt: "hi" });
+  daemon.faults.refuse.push(new KsiError("CONFLICT", "Another body."), new KsiError("CONFLICT", "Not asked for."));
+  await expect(ksi.run({ prompt: "hi" })).rejects.toMatchObject({ code: "CONFLICT", message: "Another body." });
+});
+
+test("a daemon that is not there is told with its address and what to do", async () => {
+  const daemon = await startFakeDaemon();
+  await daemon.stop();
+  await using ksi = connect(daemon, 0);
+  const error = await ksi.system.health().catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(KsiError);
+  expect(error).toMatchObject({ code: "CONNECTION_LOST", message: expect.stringContaining(daemon.url) });
+  expect((error as KsiError).message).toContain("ksi serve");
+});
+
+test.for([
+  [200, "text/html", "<h1>hello</h1>", "CONNECTION_LOST"],
+  [413, "text/html", "too large", "PAYLOAD_TOO_LARGE"],
+  [502, "text/html", "bad gateway", "CONNECTION_LOST"],
+  [403, "application/json", '{"error":{"code":"FORBIDDEN","message":"This host is not served."}}', "FORBIDDEN"],
+] as const)("an answer %i of %s that is not tRPC's is told as %s", async ([status, type, body, code]) => {
+  const server = createServer((_, res) => res.writeHead(status, { "content-type": type }).end(body));
+  await using _closing = { [Symbol.asyncDispose]: async () => void server.close() };
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  await using ksi = createKsiClient({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, retries: 0 });
+  await expect(ksi.system.health()).rejects.toMatchObject({ code });
+});
+
+test("an error of the daemon arrives with its code, message and fields", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  await expect(ksi.runs.get("nope")).rejects.toMatchObject({ code: "NOT_FOUND", message: "There is no run nope." });
+  await expect(ksi.run({ prompt: "x", session_id: "NOT-A-UUID" })).rejects.toMatchObject({
+    code: "INVALID_INPUT",
+    message: expect.stringContaining("session_id"),
+    details: { issues: [{ path: "session_id" }] },
+  });
+  await using stranger = createKsiClient({ url: daemon.url });
+  await expect(stranger.runs.list()).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  expect(await stranger.system.health()).toMatchObject({ status: "ok" });
+});
+
+test("calls of one tick share requests of at most ten, and a wait for a result holds none of them up", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  const gate = Promise.withResolvers<void>();
+  daemon.faults.resultGate = gate.promise;
+  daemon.requests.length = 0;
+  const result = run.result();
+  await Promise.all(Array.from({ length: 25 }, () => ksi.runs.get(daemon.run_id)));
+  expect(daemon.requests.filter((url) => url.includes("runs.get"))).toHaveLength(3);
+  daemon.runs.set(daemon.run_id, aRun({ run_id: daemon.run_id, status: "completed", result: "4" }));
+  gate.resolve();
+  expect((await result).result).toBe("4");
+});
+
+test("result waits until the run is final, however often the daemon answers that it is not", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  const result = run.result();
+  await until(() => daemon.requests.filter((url) => url.includes("runs.result")).length === 2);
+  const usage = { input_tokens: 1, output_tokens: 2 };
+  const final = { run_id: run.run_id, status: "completed", result: "4", usage, cost_usd: 0.01 } as const;
+  daemon.runs.set(run.run_id, aRun(final));
+  expect(await result).toMatchObject({ ...final, text: "4", session_id: run.session_id, model: "echo" });
+});
+
+test("the result of a run that did not complete is its error", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  const error = { code: "RUN_CANCELLED", message: "Somebody cancelled the run." } as const;
+  daemon.runs.set(run.run_id, aRun({ run_id: run.run_id, status: "cancelled", error }));
+  await expect(run.result()).rejects.toMatchObject({ ...error, details: { run_id: run.run_id } });
+});
+
+test("a schema is sent as JSON Schema, and its result is validated and transformed", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const output = z.object({ day: z.string().transform((day) => day.toUpperCase()) });
+  const run = await ksi.run({ prompt: "Which day?", output });
+  expect(daemon.spawned[0]?.output_schema).toMatchObject({
+    $schema: "http://json-schema.org/draft-07/schema#",
+    properties: { day: { type: "string" } },
+  });
+  const completed = aRun({ run_id: run.run_id, status: "completed", result: "It is monday." });
+  daemon.runs.set(run.run_id, { ...completed, output: { day: "monday" } });
+  expect(await run.result()).toMatchObject({ result: { day: "MONDAY" }, text: "It is monday." });
+  daemon.runs.set(run.run_id, { ...completed, output: { day: 1 } });
+  await expect(run.result()).rejects.toMatchObject({
+    code: "OUTPUT_INVALID",
+    details: { issues: [{ path: "day" }], run_id: run.run_id },
+  });
+  const again = await ksi.runs.attach(run.run_id, { output: z.object({ day: z.number() }) });
+  expect((await again.result()).result.day).toBe(1);
+});
+
+test("a schema that JSON Schema cannot say is refused before anything is sent", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const refused = ksi.run({ prompt: "x", output: z.object({ at: z.date() }) });
+  await expect(refused).rejects.toMatchObject({ code: "INVALID_INPUT", message: expect.stringContaining("output") });
+  expect(daemon.spawned).toEqual([]);
+});
+
+test("an abort rejects the call at once with CANCELLED, and an expired signal with TIMEOUT", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  daemon.faults.resultGate = new Promise(() => {});
+  const abort = new AbortController();
+  const result = run.result({ signal: abort.signal });
+  await until(() => daemon.requests.some((url) => url.includes("runs.result")));
+  abort.abort();
+  await expect(result).rejects.toMatchObject({ code: "CANCELLED" });
+  await expect(run.result({ signal: AbortSignal.timeout(20) })).rejects.toMatchObject({ code: "TIMEOUT" });
+  await expect(ksi.runs.list({}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "CANCELLED" });
+});
+
+test("closing ends calls and loops, and a closed client says so", async () => {
+  await using daemon = await startFakeDaemon();
+  const ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  daemon.faults.resultGate = new Promise(() => {});
+  const result = run.result();
+  const next = run.events()[Symbol.asyncIterator]().next();
+  await until(() => daemon.log.open === 1);
+  const rejected = expect(result).rejects.toMatchObject({ code: "CANCELLED" });
+  await ksi.close();
+  await rejected;
+  expect(await next).toEqual({ done: true, value: undefined });
+  await until(() => daemon.sockets === 0);
+  await expect(ksi.system.status()).rejects.toMatchObject({ message: expect.stringContaining("closed") });
+});
+
+test.for(["", "localhost:8000", "ftp://localhost", "nonsense"])("a url such as %j is refused by name", (url) => {
+  expect(() => createKsiClient({ url })).toThrow(expect.objectContaining({ code: "INVALID_INPUT", message: expect.stringMatching(/^url:/) }));
+});
+
+test("the raw tRPC client is there for the rest", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  expect((await ksi.trpc.runs.list.query({ limit: 1 })).runs).toHaveLength(1);
+});

@@ -1,0 +1,55 @@
+/** How a run can end, as its last event and the fields of its record. */
+import type { WireError } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
+import type { RunRecord } from "./run-record.ts";
+import type { Ending } from "./run-store.ts";
+import type { Runner, TurnOutcome } from "./runners/runner.ts";
+
+/** `elapsedMs` from the start of the agent. */
+export function completed(outcome: TurnOutcome, elapsedMs: number): Ending {
+  const { result, output, usage, cost_usd, num_turns, stop_reason, model, memory } = outcome;
+  const known = {
+    result,
+    ...(output !== undefined && { output }),
+    ...(usage && { usage }),
+    ...(cost_usd !== undefined && { cost_usd }),
+    duration_ms: Math.round(elapsedMs),
+    ...(num_turns !== undefined && { num_turns }),
+    ...(stop_reason !== undefined && { stop_reason }),
+  };
+  return { event_type: "run.completed", payload: { ...known, model }, fields: known, memory };
+}
+
+export function notCompleted(error: KsiError, elapsedMs: number): Ending {
+  const wire: WireError = error.toJSON();
+  return {
+    event_type: endingTypes[error.code] ?? "run.failed",
+    payload: { error: wire },
+    fields: { error: wire, duration_ms: Math.round(elapsedMs) },
+  };
+}
+
+const endingTypes: Partial<Record<KsiError["code"], "run.cancelled" | "run.timed_out">> = {
+  RUN_CANCELLED: "run.cancelled",
+  RUN_TIMED_OUT: "run.timed_out",
+};
+
+export function timedOut({ timeout_ms }: RunRecord): KsiError {
+  const message = `The run took longer than its limit of ${timeout_ms} ms. Give it more with timeout_ms.`;
+  return new KsiError("RUN_TIMED_OUT", message);
+}
+
+/** Says what is served, since the model's name is most often a slip. */
+export function noRunner(model: string, runners: readonly Runner[]): WireError {
+  const served = [...new Set(runners.flatMap((runner) => runner.models))].join(", ");
+  return { code: "MODEL_NOT_FOUND", message: `No runner serves the model ${model}. Served here: ${served || "none"}.` };
+}
+
+/** A prompt that was handed over cannot be taken back, so a stop ends the run: cancelled, as a person wanted the stop. */
+export function stopped(): KsiError {
+  return new KsiError(
+    "RUN_CANCELLED",
+    "The worker was stopped while the agent was working. The run is not repeated, since the agent may have changed " +
+      "things; look at what it did, then spawn it again.",
+  );
+}

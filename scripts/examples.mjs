@@ -1,0 +1,50 @@
+// `npm run examples [-- --json FILE]`: runs every program of examples/ against one fresh daemon and compares what it
+// prints with the expected.txt beside it. Needs no key and no network.
+import { execFile } from "node:child_process";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs, promisify } from "node:util";
+import { createTempFolder, startDaemonProcess } from "@ksi/testing";
+
+const TIMEOUT_MS = 30_000;
+
+const { values: flags } = parseArgs({ options: { json: { type: "string" } } });
+const folder = join(import.meta.dirname, "../examples");
+const names = (await readdir(folder)).filter((name) => /^\d\d-/.test(name)).sort();
+
+await using dataDir = await createTempFolder();
+await using daemon = await startDaemonProcess({
+  dataDir: dataDir.path,
+  env: { KSI_DEFAULT_MODEL: "echo", KSI_LOG_LEVEL: "warn" },
+});
+
+let failed = 0;
+for (const name of names) {
+  const expected = await readFile(join(folder, name, "expected.txt"), "utf8");
+  const actual = await runExample(name);
+  if (actual === expected) console.log(`ok     ${name}`);
+  else {
+    failed++;
+    console.log(`FAILED ${name}\n--- expected\n${expected}\n--- printed\n${actual}`);
+  }
+}
+const passed = names.length - failed;
+console.log(`examples: ${passed} passed, ${failed} failed`);
+if (failed > 0) console.log(`The daemon wrote:\n${daemon.output()}`);
+if (flags.json) await writeFile(flags.json, JSON.stringify({ numPassedTests: passed, numFailedTests: failed }));
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+
+/**
+ * @param {string} name
+ * @returns {Promise<string>} What it printed; with the reason behind it when it failed.
+ */
+async function runExample(name) {
+  const env = { ...process.env, KSI_URL: daemon.url, KSI_TOKEN: daemon.token };
+  const options = { cwd: join(folder, name), env, timeout: TIMEOUT_MS };
+  try {
+    return (await promisify(execFile)(process.execPath, ["main.ts"], options)).stdout;
+  } catch (error) {
+    const { stdout = "", message } = /** @type {Error & { stdout?: string }} */ (error);
+    return `${stdout}${message}`; // the message holds stderr
+  }
+}
