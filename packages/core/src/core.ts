@@ -6,6 +6,7 @@
  */
 import type { Health, Ports } from "@ksi/contract";
 import { createAgents } from "./agents.ts";
+import { createClosers } from "./closers.ts";
 import { startEventLogs } from "./event-log.ts";
 import { startHistoryTrim } from "./event-log-trim.ts";
 import { createEvents } from "./events.ts";
@@ -52,9 +53,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const { store, logger, history, version } = options;
   const startedAt = performance.now();
   const tenants = new Map<string, Ports>();
-  const parts = new AsyncDisposableStack();
-  const logs = parts.use(startEventLogs({ store, maxEvents: history.maxEvents }));
-  parts.use(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, logger }));
+  const closers = createClosers(logger);
+  const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents }));
+  closers.add(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, logger }));
   let isDraining = false;
 
   const health = () => checkHealth(store, version);
@@ -67,7 +68,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   };
   // Before anybody calls: what a crash left behind does not wait for the first caller.
   ports();
-  const close = () => parts.disposeAsync();
+  const close = () => closers.closeAll();
   return {
     ports,
     health,
@@ -80,9 +81,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
 
   function openTenant(tenant: string): Ports {
     const log = logs.tenant(tenant);
-    const services = parts.use(startRunServices({ store, logger, history, tenant }));
+    const services = closers.add(startRunServices({ store, logger, history, tenant }));
     const janitor = startJanitor({ redis: store.commands, maxAgeMs: history.maxAgeMs, logger, ...services });
-    parts.defer(() => janitor.stop());
+    closers.add(janitor, (started) => started.stop());
     const common = { ...options, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
     return {
       runs: createRuns(common),

@@ -1,3 +1,4 @@
+export { type Closers, createClosers } from "./closers.ts";
 export { type Core, type CoreOptions, startCore } from "./core.ts";
 export type { Logger } from "./logger.ts";
 export { type Reaper, type ReaperOptions, startReaper } from "./reaper.ts";

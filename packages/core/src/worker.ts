@@ -6,6 +6,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { KsiError } from "@ksi/contract/errors";
+import { type Closers, createClosers } from "./closers.ts";
 import { startEventLogs } from "./event-log.ts";
 import type { Logger } from "./logger.ts";
 import type { Store } from "./redis/store.ts";
@@ -56,6 +57,16 @@ const closeMs = 3_000;
 
 /** Resolves when it takes runs. `STORE_UNAVAILABLE` when Redis is away. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
+  const closers = createClosers(options.logger);
+  try {
+    return await start(options, closers);
+  } catch (error) {
+    await closers.closeAll();
+    throw error;
+  }
+}
+
+async function start(options: WorkerOptions, closers: Closers): Promise<Worker> {
   const { store, logger, history, concurrency, tenant } = options;
   const id = `${process.pid}-${randomUUID().slice(0, 8)}`;
   const executions = new Map<string, Execution>();
@@ -65,13 +76,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   let isAborting = false;
   let closed: Promise<void> | undefined;
 
-  await using parts = new AsyncDisposableStack();
-  const turnLog = createTurnLog(options.logDir, logger);
-  parts.defer(() => turnLog.close());
-  const logs = parts.use(startEventLogs({ store, maxEvents: history.maxEvents }));
-  const services = parts.use(startRunServices({ store, logger, history, tenant }));
+  const turnLog = closers.add(createTurnLog(options.logDir, logger), (log) => log.close());
+  const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents }));
+  const services = closers.add(startRunServices({ store, logger, history, tenant }));
   const { keys, runs, index, queue, dispatcher } = services;
-  parts.use(await startBeat({ worker_id: id, store, keys, index, executions, logger }));
+  closers.add(await startBeat({ worker_id: id, store, keys, index, executions, logger }));
   const execution: ExecutionOptions = {
     ...options,
     worker_id: id,
@@ -83,7 +92,6 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     closing: closing.signal,
   };
   const consumer = await queue.consume({ worker_id: id, concurrency, work: (job) => track(work(job)) });
-  const lives = parts.move();
   logger.info({ worker_id: id, concurrency }, "The worker takes runs.");
 
   const close = () => {
@@ -138,7 +146,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     }
     closing.abort();
     await settlesWithin(consumer.close(), closeMs);
-    await lives.disposeAsync();
+    await closers.closeAll();
   }
 }
 

@@ -5,8 +5,7 @@
  */
 import { getRequestListener } from "@hono/node-server";
 import type { RunnerStatus } from "@ksi/contract";
-import { type Core, startCore, type Worker } from "@ksi/core";
-import { type Closers, createClosers } from "./closers.ts";
+import { type Closers, type Core, createClosers, startCore, type Worker } from "@ksi/core";
 import type { Config } from "./config.ts";
 import { refuseSecondDaemon, removeDaemonFile, writeDaemonFile } from "./daemon-file.ts";
 import { prepareDataDir } from "./data-dir.ts";

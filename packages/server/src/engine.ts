@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import type { RunnerStatus } from "@ksi/contract";
 import {
+  type Closers,
   createClaudeRunner,
   createEchoRunner,
   type Runner,
@@ -12,7 +13,6 @@ import {
   startWorker,
   type Worker,
 } from "@ksi/core";
-import type { Closers } from "./closers.ts";
 import type { Config } from "./config.ts";
 import type { Logger } from "./logger.ts";
 

@@ -1,8 +1,7 @@
 /** A worker without doors, for `ksi worker`: executes runs for the daemons that share its Redis. */
 import type { RunnerStatus } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
-import type { Worker } from "@ksi/core";
-import { createClosers } from "./closers.ts";
+import { createClosers, type Worker } from "@ksi/core";
 import type { Config } from "./config.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { startEngine } from "./engine.ts";

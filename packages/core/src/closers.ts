@@ -1,17 +1,19 @@
-/** What was started, to be closed in reverse order; what one cannot close does not keep the others open. */
 import type { Logger } from "./logger.ts";
 
+/** What was started, to be closed in reverse order; what one cannot close does not keep the others open. */
 export interface Closers {
-  /** Notes how to close something, and gives the thing back. */
+  /** Notes how to close something (default: by disposing it), and gives the thing back. */
+  add<T extends AsyncDisposable>(thing: T): T;
   add<T>(thing: T, close: (thing: T) => Promise<void> | void): T;
+  /** Never rejects: what goes wrong is logged. Safe to repeat. */
   closeAll(): Promise<void>;
 }
 
-/** AsyncDisposableStack, which Node 22 does not have, and which throws what should be logged. */
+/** Like AsyncDisposableStack, which Node 22 does not have, and which throws what should be logged. */
 export function createClosers(logger: Logger): Closers {
   const closers: (() => Promise<void> | void)[] = [];
   return {
-    add(thing, close) {
+    add<T>(thing: T, close: (thing: T) => Promise<void> | void = dispose) {
       closers.push(() => close(thing));
       return thing;
     },
@@ -25,4 +27,8 @@ export function createClosers(logger: Logger): Closers {
       }
     },
   };
+}
+
+async function dispose(thing: unknown): Promise<void> {
+  await (thing as AsyncDisposable)[Symbol.asyncDispose]();
 }
