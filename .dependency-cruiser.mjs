@@ -99,7 +99,12 @@ export default {
       comment: "A path into another package goes past its exports, and breaks once it is installed from a registry.",
       severity: "error",
       from: { path: "^(packages|examples)/([^/]+)/" },
-      to: { path: "^(packages|examples)/", pathNot: "^$1/$2/", dependencyTypes: ["local"], dependencyTypesNot: ["aliased"] },
+      to: {
+        path: "^(packages|examples)/",
+        pathNot: "^$1/$2/",
+        dependencyTypes: ["local"],
+        dependencyTypesNot: ["aliased"],
+      },
     },
     {
       name: "examples-import-what-a-stranger-can-install",

@@ -23,11 +23,13 @@ const clean: Record<string, string> = {
   "packages/contract/src/index.ts": 'export * from "zod";',
   "packages/core/src/index.ts": 'import type { Port } from "@ksi/contract"; await using port: Port = open();',
   "packages/core/src/redis/store.ts": 'import { Redis } from "ioredis"; export const redis = Redis;',
-  "packages/core/src/store.test.ts": 'import { until } from "@ksi/testing"; import "ioredis"; import "./redis/store.ts";',
+  "packages/core/src/store.test.ts":
+    'import { until } from "@ksi/testing"; import "ioredis"; import "./redis/store.ts";',
   "packages/server/src/index.ts": 'import "@ksi/core"; import "@ksi/contract"; import "ws";',
   "packages/client/src/index.ts": 'import type { Port } from "@ksi/contract"; export type { Port };',
   "packages/client/dist/clean.js": 'import "@ksi/contract/errors";',
-  "packages/cli/src/serve.ts": 'import type { Daemon } from "@ksi/server"; export const serve = () => import("@ksi/server");',
+  "packages/cli/src/serve.ts":
+    'import type { Daemon } from "@ksi/server"; export const serve = () => import("@ksi/server");',
   "packages/cli/dist/serve.js": 'export const serve = () => import("@ksi/server");',
   "examples/01-hello/main.ts": 'import "@ksi/client"; import "zod";',
 };
@@ -58,7 +60,15 @@ const faults: Record<string, [file: string, content: string]> = {
 
 async function cruise(folder: string): Promise<Cruise> {
   const tool = join(root, "node_modules/dependency-cruiser/bin/dependency-cruise.mjs");
-  const args = [tool, "--config", join(root, ".dependency-cruiser.mjs"), "--output-type", "json", "packages", "examples"];
+  const args = [
+    tool,
+    "--config",
+    join(root, ".dependency-cruiser.mjs"),
+    "--output-type",
+    "json",
+    "packages",
+    "examples",
+  ];
   // The tool exits with the number of faults, and its report is on stdout all the same.
   const options = { cwd: folder, maxBuffer: 2 ** 26 };
   const { stdout } = await promisify(execFile)(process.execPath, args, options).catch((error) => error);
@@ -76,7 +86,8 @@ async function build(folder: string, files: Record<string, string>): Promise<voi
 async function buildHouse(folder: string): Promise<void> {
   await mkdir(join(folder, "node_modules/@ksi"), { recursive: true });
   for (const name of packages) {
-    const exports = name === "contract" ? { ".": "./dist/index.js", "./errors": "./dist/errors.js" } : "./dist/index.js";
+    const exports =
+      name === "contract" ? { ".": "./dist/index.js", "./errors": "./dist/errors.js" } : "./dist/index.js";
     await build(folder, {
       [`packages/${name}/package.json`]: JSON.stringify({ name: `@ksi/${name}`, type: "module", exports }),
       [`packages/${name}/dist/index.js`]: "export const a = 1;",
@@ -108,7 +119,10 @@ describe("a small house", () => {
     beforeAll(async () => {
       await using folder = await createTempFolder();
       await buildHouse(folder.path);
-      await build(folder.path, { "packages/core/src/hen.ts": 'import "./egg.ts";', ...Object.fromEntries(Object.values(faults)) });
+      await build(folder.path, {
+        "packages/core/src/hen.ts": 'import "./egg.ts";',
+        ...Object.fromEntries(Object.values(faults)),
+      });
       violations = (await cruise(folder.path)).summary.violations;
     });
 

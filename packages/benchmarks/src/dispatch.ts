@@ -2,9 +2,8 @@
  * How long from `runs.spawn` to the agent's first byte of input, beyond the bare start of its process; and how long
  * from the agent's result line to the client that follows the run? Beside them: bare BullMQ, from add to start.
  */
-import { once } from "node:events";
 import { startStore } from "@ksi/core";
-import { createTempFolder, type TempFolder } from "@ksi/testing";
+import { createTempFolder } from "@ksi/testing";
 import { Queue, Worker } from "bullmq";
 import { type BenchDaemon, startBenchDaemon } from "./daemon.ts";
 import { type AgentTimes, runDirectly } from "./direct.ts";
@@ -17,19 +16,24 @@ const prompt = JSON.stringify({ turn_ms: 0 });
 export async function measureDispatch(): Promise<Answer> {
   await using folder = await createTempFolder();
   await using daemon = await startBenchDaemon(folder.path);
+  await using bareBullmq = await startBareBullmq();
   await followOneRun(daemon); // loads what the daemon loads lazily
-  const startedBy: Record<"daemon" | "hand", number[]> = { daemon: [], hand: [] };
+  await bareBullmq.addToStart();
+  const byDaemon: number[] = [];
+  const byHand: number[] = [];
+  const bullmq: number[] = [];
   const done: number[] = [];
+  // In turn, so that all three meet the same machine: caches gone cold during an agent's start, and its noise.
   for (let run = 0; run < runs; run++) {
-    const byHand = await runDirectly(prompt);
-    startedBy.hand.push(byHand.first_byte_at - byHand.asked_at);
+    const hand = await runDirectly(prompt);
+    byHand.push(hand.first_byte_at - hand.asked_at);
     const { askedAt, seenAt, times } = await followOneRun(daemon);
-    startedBy.daemon.push(times.first_byte_at - askedAt);
+    byDaemon.push(times.first_byte_at - askedAt);
     done.push(seenAt - times.result_at);
+    await runDirectly(prompt);
+    bullmq.push(await bareBullmq.addToStart());
   }
-  const bullmq = await measureBareBullmq();
-  const [daemonStart, handStart, bare] = [startedBy.daemon, startedBy.hand, bullmq].map(summarize);
-  if (!daemonStart || !handStart || !bare) throw new Error("nothing was measured");
+  const [daemonStart, handStart, bare] = [summarize(byDaemon), summarize(byHand), summarize(bullmq)];
   const dispatch = round(daemonStart.median - handStart.median);
   return {
     question: "From spawn to the agent, and from its result to the client",
@@ -56,7 +60,7 @@ export async function measureDispatch(): Promise<Answer> {
         goal: "≤ 5",
       },
     ],
-    raw: { ...startedBy, done, bullmq },
+    raw: { byDaemon, byHand, bullmq, done },
   };
 }
 
@@ -72,23 +76,33 @@ async function followOneRun(daemon: BenchDaemon): Promise<{ askedAt: number; see
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
+interface BareBullmq extends AsyncDisposable {
+  /** Milliseconds from `queue.add` to the start of the worker's processor. */
+  addToStart(): Promise<number>;
+}
+
 /** A queue and a worker on an embedded Redis of the same settings, each with its own connection. */
-async function measureBareBullmq(): Promise<number[]> {
-  await using folder: TempFolder = await createTempFolder();
+async function startBareBullmq(): Promise<BareBullmq> {
+  const folder = await createTempFolder();
   const store = await startStore({ dir: folder.path, logger: silent });
-  const samples: number[] = [];
-  const worker = new Worker("bench", async (job) => samples.push(now() - (job.data as { addedAt: number }).addedAt), {
-    connection: store.connect("bench-worker", "queue"),
-  });
-  const queue = new Queue("bench", { connection: store.connect("bench-queue", "queue") });
+  let onStart = (_startedAt: number) => {};
+  const worker = new Worker("bench", async () => onStart(now()), { connection: store.connect("worker", "queue") });
+  const queue = new Queue("bench", { connection: store.connect("queue", "queue") });
   await worker.waitUntilReady();
-  for (let job = 0; job < runs; job++) {
-    const completed = once(worker, "completed");
-    await queue.add("job", { addedAt: now() }, { removeOnComplete: true });
-    await completed;
-  }
-  await worker.close();
-  await queue.close();
-  await store.close();
-  return samples.slice(1);
+  return {
+    async addToStart() {
+      const started = new Promise<number>((resolve) => {
+        onStart = resolve;
+      });
+      const addedAt = now();
+      await queue.add("job", {}, { removeOnComplete: true });
+      return (await started) - addedAt;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await worker.close();
+      await queue.close();
+      await store.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
 }

@@ -183,7 +183,9 @@ test("closing ends calls and loops, and a closed client says so", async () => {
 });
 
 test.for(["", "localhost:8000", "ftp://localhost", "nonsense"])("a url such as %j is refused by name", (url) => {
-  expect(() => createKsiClient({ url })).toThrow(expect.objectContaining({ code: "INVALID_INPUT", message: expect.stringMatching(/^url:/) }));
+  expect(() => createKsiClient({ url })).toThrow(
+    expect.objectContaining({ code: "INVALID_INPUT", message: expect.stringMatching(/^url:/) }),
+  );
 });
 
 test("the raw tRPC client is there for the rest", async () => {

@@ -39,7 +39,12 @@ export function createLinks({ url, token, fetch, socket }: LinkOptions): TRPCLin
   ];
 }
 
-/** A batch answers when its slowest call does, and `runs.result` waits for a run. */
+/**
+ * A batch answers when its slowest call does, and `runs.result` waits for a run. Collecting one takes a timer's tick,
+ * which is longer than a daemon on the same machine takes to accept a run.
+ */
+const alone = new Set(["runs.result", "runs.spawn"]);
+
 function mayShareARequest({ path, input }: Operation): boolean {
-  return path !== "runs.result" && JSON.stringify(input ?? null).length <= maxBatchedInputChars;
+  return !alone.has(path) && JSON.stringify(input ?? null).length <= maxBatchedInputChars;
 }
