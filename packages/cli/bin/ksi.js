@@ -22,7 +22,7 @@ function start() {
     .then((exitCode) => {
       process.exitCode = exitCode;
     })
-    .catch((error) => fail(error && error.stack ? error.stack : String(error)));
+    .catch((error) => fail(error?.stack ?? String(error)));
 }
 
 function startAgainUnderNewerNode() {

@@ -10,7 +10,7 @@ export function toKsiError(thrown: unknown): KsiError {
   return isOurs ? error : connectionLost(thrown);
 }
 
-export function connectionLost(cause?: unknown): KsiError {
+function connectionLost(cause: unknown): KsiError {
   return new KsiError("CONNECTION_LOST", "The connection to the KSI daemon was lost; see whether it still runs.", {
     cause,
   });

@@ -29,6 +29,8 @@ export interface FakeDaemon extends AsyncDisposable {
   readonly firehose: FakeLog<KsiEvent>;
   readonly runs: Map<string, Run>;
   readonly spawned: SpawnInput[];
+  /** From now on a spawned run is complete at once. */
+  completeSpawned(outcome: Pick<Run, "result" | "output">): void;
   readonly sent: unknown[];
   /** HTTP requests so far. */
   readonly requests: string[];
@@ -52,6 +54,7 @@ export interface FakeDaemon extends AsyncDisposable {
 }
 
 const token = "a-token-of-the-fake-daemon";
+const timestamp = "2026-11-21T00:00:00.000Z";
 const run_id = "run-1";
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 
@@ -65,6 +68,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const sent: unknown[] = [];
   const requests: string[] = [];
   const faults: FakeDaemon["faults"] = { loseAnswers: 0, refuse: [], resultGate: Promise.resolve() };
+  let spawnedAs: Partial<Run> & Pick<Run, "status"> = { status: "running" };
   let server: Server;
   let wss: WebSocketServer;
   let handler: ReturnType<typeof applyWSSHandler>;
@@ -92,7 +96,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         const key = input.idempotency_key ?? `none-${spawned.length}`;
         const id = keys.get(key) ?? `run-${runs.size + 1}`;
         keys.set(key, id);
-        if (!runs.has(id)) runs.set(id, aRun({ run_id: id, status: "running" }));
+        if (!runs.has(id)) runs.set(id, aRun({ run_id: id, ...spawnedAs }));
         return work({ status: "accepted", run_id: id, session_id, message: "accepted" } as const);
       },
       async get(id) {
@@ -114,6 +118,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       async send(input) {
         refuse();
         sent.push(input);
+        inbox.append({ ...input, id: `m${sent.length}`, timestamp });
         return work({ status: "sent", id: `m${sent.length}`, recipients: 1 } as const);
       },
       history: async () => ({ messages: [] }),
@@ -124,7 +129,13 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       subscribe: async (_filter, start, signal) => firehose.follow(start, { signal, from: "now" }),
     },
     sessions: absent<Ports["sessions"]>(),
-    agents: absent<Ports["agents"]>(),
+    agents: {
+      ...absent<Ports["agents"]>(),
+      register: async (agent) => ({
+        status: "registered",
+        agent: { ...agent, registered_at: timestamp, updated_at: timestamp },
+      }),
+    },
     system: absent<Ports["system"]>(),
   };
 
@@ -178,6 +189,9 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     firehose,
     runs,
     spawned,
+    completeSpawned(outcome) {
+      spawnedAs = { status: "completed", ...outcome };
+    },
     sent,
     requests,
     faults,
@@ -198,7 +212,7 @@ export function aRun(run: Partial<Run> & Pick<Run, "run_id" | "status">): Run {
     model: "echo",
     priority: 50,
     timeout_ms: 300_000,
-    created_at: "2026-11-21T00:00:00.000Z",
+    created_at: timestamp,
     ...run,
   };
 }
@@ -208,7 +222,7 @@ export function texts(first: number, count: number): RunEvent[] {
   return Array.from({ length: count }, (_, index) => ({
     id: `e${first + index}`,
     source: "ksi",
-    timestamp: "2026-11-21T00:00:00.000Z",
+    timestamp,
     run_id,
     session_id,
     event_type: "run.text",
@@ -219,7 +233,7 @@ export function texts(first: number, count: number): RunEvent[] {
 export const finalEvent: RunEvent = {
   id: "last",
   source: "ksi",
-  timestamp: "2026-11-21T00:00:00.000Z",
+  timestamp,
   run_id,
   session_id,
   event_type: "run.completed",

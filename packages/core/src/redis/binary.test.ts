@@ -4,10 +4,11 @@ import type { KsiError } from "@ksi/contract/errors";
 import { createTempFolder, type TempFolder } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { silentLogger } from "../testing/fresh-redis.ts";
-import { findRedisBinary, type Installer } from "./binary.ts";
+import { findRedisBinary } from "./binary.ts";
 import { compileRedis } from "./compile-redis.ts";
 import { unpackDebianRedis } from "./debian-redis.ts";
 import { installFolder } from "./install-folder.ts";
+import type { Installer } from "./installer.ts";
 import { startStore } from "./store.ts";
 
 test("the configured binary comes before everything else", async () => {

@@ -14,6 +14,7 @@ import { KsiError } from "@ksi/contract/errors";
 import type { Logger } from "../logger.ts";
 import { compileRedis } from "./compile-redis.ts";
 import { unpackDebianRedis } from "./debian-redis.ts";
+import type { FindOnPath, Installer } from "./installer.ts";
 import { describeVersion, isSupported, oldestVersion, type RedisVersion } from "./version.ts";
 
 export interface BinaryOptions {
@@ -25,24 +26,6 @@ export interface BinaryOptions {
   /** For tests: the sources that use the network. */
   readonly installers?: readonly Installer[] | undefined;
 }
-
-/** Puts a Redis into a folder of the cache, and gives the path of its executable. */
-export interface Installer {
-  /** For the log, after "Redis is not installed; ". */
-  readonly plan: string;
-  /** Why it cannot work here, or undefined. */
-  obstacle(find: FindOnPath): Promise<string | undefined>;
-  install(options: InstallOptions): Promise<string>;
-}
-
-export interface InstallOptions {
-  /** Exists. What is made in it is complete under its final name, or not there. */
-  readonly cache: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly signal: AbortSignal;
-}
-
-export type FindOnPath = (name: string) => Promise<string | undefined>;
 
 const names = ["redis-server", "valkey-server"];
 /** Packages take seconds and a compilation minutes; a start that takes longer than this hangs. */

@@ -4,8 +4,8 @@ import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { Installer } from "./binary.ts";
 import { installFolder } from "./install-folder.ts";
+import type { Installer } from "./installer.ts";
 
 /** The last line of Redis under the BSD licence that still gets fixes. */
 const version = "7.2.11";

@@ -3,8 +3,8 @@ import { chmod, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Installer, InstallOptions } from "./binary.ts";
 import { installFolder } from "./install-folder.ts";
+import type { Installer, InstallOptions } from "./installer.ts";
 
 /**
  * Debian's and Ubuntu's own redis-server, checked by apt's signatures, unpacked beside the libraries that the system

@@ -90,14 +90,14 @@ export function notFound(where: string): KsiError {
 }
 
 /** Also what a probe says where it finds nothing. */
-export const installAdvice =
+const installAdvice =
   "Install it with `npm install --global @anthropic-ai/claude-code`, or set KSI_CLAUDE_BIN to its path.";
 
 export function notExecutable(file: string, cause?: unknown): KsiError {
   return fail("RUNNER_NOT_EXECUTABLE", `${file} cannot be executed. ${executableAdvice(file)}`, cause);
 }
 
-export function executableAdvice(file: string): string {
+function executableAdvice(file: string): string {
   return `Make it executable (chmod +x ${file}) for the user that the daemon runs as, or set KSI_CLAUDE_BIN to another.`;
 }
 
@@ -107,7 +107,7 @@ export function saysInUse({ stderr }: Pick<AgentExit, "stderr">): boolean {
 }
 
 /** The CLI has no such session: `--session-id` starts it. */
-export function saysNoConversation(text: string): boolean {
+function saysNoConversation(text: string): boolean {
   return /no conversation found/i.test(text);
 }
 
