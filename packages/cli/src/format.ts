@@ -23,7 +23,7 @@ export function formatAge(timestamp: string, nowMs: number): string {
   return `${Math.floor(seconds / 86_400)} d`;
 }
 
-/** `812`, `3.4k`, `120k`, `1.2M`. */
+/** `812`, `3.4k`, `120k`, `1.2M`. @internal for its test */
 export function formatCount(count: number): string {
   if (count < 1_000) return String(count);
   if (count < 9_950) return `${(count / 1_000).toFixed(1)}k`;

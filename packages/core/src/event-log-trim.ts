@@ -56,7 +56,7 @@ export interface TrimOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** One pass over all channels of all tenants, in small steps. Gives the number of entries removed. Safe to repeat. */
+/** One pass over all channels of all tenants, in small steps. Gives the number of entries removed. Safe to repeat. @internal for its tests */
 export async function trimByAge({ store, maxAgeMs, signal }: TrimOptions): Promise<number> {
   const { commands, keys } = store;
   const isChannel = matcher(keys, Object.values(channels));

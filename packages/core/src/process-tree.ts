@@ -178,7 +178,7 @@ const runFile = promisify(execFile);
 /** `ps` prints a process's environment after its command, for processes of the same user. */
 const psOptions = ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart=", "-o", "command="];
 
-/** Exported for its test: the way of systems without /proc. */
+/** The way of systems without /proc. @internal for its test */
 export async function listWithPs({ marker }: Search): Promise<ProcessInfo[]> {
   const selection = process.platform === "darwin" ? ["-A", "-E", "-ww"] : ["axeww"];
   const { stdout } = await runFile("ps", [...selection, ...psOptions], {

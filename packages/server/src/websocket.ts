@@ -16,7 +16,7 @@ import { logCallError } from "./log-call-error.ts";
 import { paceFollows, type WhenWritable } from "./pace-follows.ts";
 import { bearerOf } from "./token.ts";
 
-/** Why the daemon closes a socket, beside the codes of RFC 6455 (1002 malformed frame, 1009 frame too large). */
+/** Why the daemon closes a socket, beside the codes of RFC 6455 (1002 malformed frame, 1009 frame too large). @internal */
 export const closeCodes = {
   /** The daemon is stopping; reconnect and resume. */
   restarting: 1012,

@@ -6,7 +6,6 @@ import { createTempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { silentLogger, startFreshRedis } from "../testing/fresh-redis.ts";
 import { findRedisBinary } from "./binary.ts";
-import { ensureEpoch } from "./epoch.ts";
 import { askRedis } from "./inline-command.ts";
 import { startStore } from "./store.ts";
 
@@ -36,14 +35,6 @@ test("a second store reaches the same Redis by its URL", async () => {
   await using external = await startStore({ url: redis.url, logger: silentLogger });
   expect(external.mode).toBe("external");
   expect(await external.commands.get("k")).toBe("v");
-});
-
-test("whoever asks for the epoch of a tenant gets the same", async () => {
-  await using redis = await startFreshRedis();
-  const epochs = await Promise.all([ensureEpoch(redis.store), ensureEpoch(redis.store), ensureEpoch(redis.store)]);
-  expect(new Set(epochs).size).toBe(1);
-  expect(epochs[0]).toMatch(/^\d{13}$/);
-  expect(await ensureEpoch(redis.store, "other")).toMatch(/^\d{13}$/);
 });
 
 test("a store on which nothing listens is refused with the address and the reason", async () => {
