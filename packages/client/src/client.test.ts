@@ -3,9 +3,10 @@ import type { AddressInfo } from "node:net";
 import { KsiError } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
+import { WebSocket as WsWebSocket } from "ws";
 import { z } from "zod";
 import { createKsiClient, type KsiClient } from "./index.ts";
-import { aRun, type FakeDaemon, startFakeDaemon } from "./testing/fake-daemon.ts";
+import { aRun, type FakeDaemon, finalEvent, startFakeDaemon, texts } from "./testing/fake-daemon.ts";
 
 const connect = ({ url, token }: FakeDaemon, retries?: number): KsiClient => createKsiClient({ url, token, retries });
 
@@ -192,4 +193,26 @@ test("the raw tRPC client is there for the rest", async () => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   expect((await ksi.trpc.runs.list.query({ limit: 1 })).runs).toHaveLength(1);
+});
+
+test("where the runtime has no WebSocket calls work, and a loop says what to pass", async () => {
+  await using daemon = await startFakeDaemon();
+  const { WebSocket: own } = globalThis;
+  Reflect.deleteProperty(globalThis, "WebSocket");
+  try {
+    await using ksi = createKsiClient(daemon);
+    expect(await ksi.system.health()).toMatchObject({ status: "ok" });
+    const [event] = await Array.fromAsync(ksi.events.subscribe()).catch((error: unknown) => [error]);
+    expect(event).toMatchObject({ code: "INVALID_INPUT", message: expect.stringContaining("`ws`") });
+  } finally {
+    globalThis.WebSocket = own;
+  }
+});
+
+test("the class of the package ws can be passed", async () => {
+  await using daemon = await startFakeDaemon();
+  daemon.log.append(...texts(1, 1), finalEvent);
+  await using ksi = createKsiClient({ ...daemon, webSocket: WsWebSocket });
+  const run = await ksi.run({ prompt: "x" });
+  expect(await Array.fromAsync(run.events())).toHaveLength(2);
 });

@@ -13,10 +13,10 @@ export function delay(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 const firstDelayMs = 250;
-const longestDelayMs = 10_000;
+const longestDelayMs = 4_000;
 
 /**
- * How long to wait after so many failures in a row: doubles from 250 ms up to 10 s. A random half of it is left away,
+ * How long to wait after so many failures in a row: doubles from 250 ms up to 4 s. A random half of it is left away,
  * so that the clients of a daemon that restarts do not all return in the same instant.
  */
 export function backoffMs(failures: number): number {

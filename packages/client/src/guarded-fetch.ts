@@ -12,7 +12,7 @@ export function createGuardedFetch(url: URL, fetch: Fetch = globalThis.fetch): G
       if (init.signal?.aborted) throw cause;
       throw new KsiError(
         "CONNECTION_LOST",
-        `No KSI daemon can be reached at ${url.origin}. Start one with \`ksi serve\` or \`npm start\`, or check the url.`,
+        `No KSI daemon can be reached at ${url.origin}. Start one with \`ksi serve\` or \`npm start\`, or check the url.${ofPage()}`,
         { cause },
       );
     });
@@ -48,4 +48,10 @@ function explain(url: URL, status: number): string {
   const isProxy = codeOfStatus[status] || status >= 500;
   if (isProxy) return `${url.origin} answered ${status}, and not KSI itself: see what stands before the daemon.`;
   return `${url.origin} answered ${status}, but not as a KSI daemon does: check the url.`;
+}
+
+/** A browser hides from a page why a request failed; that the daemon does not know the page is the likeliest reason. */
+function ofPage(): string {
+  const { origin } = (globalThis as { location?: { origin?: string } }).location ?? {};
+  return origin ? ` If it runs, ${origin} must be one of its allowed_origins.` : "";
 }

@@ -42,7 +42,7 @@ export interface RunHandleOptions<Result> {
 }
 
 /** About 40 s of a daemon that is away, since a wait may well span a restart. */
-const resultRetries = 8;
+const resultRetries = 15;
 /** A daemon that is draining may answer at once; asking again at once would be a busy loop. */
 const shortestPollMs = 500;
 

@@ -10,12 +10,12 @@
  */
 import type { AppRouter } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
-import { createWSClient, type TRPCLink, type TRPCWebSocketClient } from "@trpc/client";
+import { createWSClient, TRPCClientError, type TRPCLink, type TRPCWebSocketClient } from "@trpc/client";
 import { observable } from "@trpc/server/observable";
 import { backoffMs, delay } from "./delay.ts";
 
-/** The WebSocket class of browsers and Node; `ws` has the same shape. */
-export type WebSocketClass = typeof globalThis.WebSocket;
+/** The WebSocket class of browsers and of Node 22 or newer, or that of the package `ws`. */
+export type WebSocketClass = new (url: string | URL, protocols?: string | string[]) => { close(): void };
 
 /** Where the client's WebSocket stands. `error` says why it is not open, as long as it tries again. */
 export interface Connection {
@@ -52,6 +52,7 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
   let failures = 0;
   let idleTimer: ReturnType<typeof setTimeout> | undefined;
   let waiting = new AbortController();
+  const Base = (webSocket as typeof WebSocket | undefined) ?? globalThis.WebSocket;
 
   const client = createWSClient({
     url: async () => {
@@ -61,7 +62,8 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
       return url.href;
     },
     ...(token !== undefined && { connectionParams: { token } }),
-    WebSocket: trackedClass(webSocket ?? globalThis.WebSocket, sockets, () => failures++),
+    // A runtime without one (Node 20) can still make calls: what follows is refused below, before this class is used.
+    WebSocket: Base ? trackedClass(Base, sockets, () => failures++) : (Object as unknown as typeof WebSocket),
     retryDelayMs: () => 0,
     lazy: { enabled: true, closeMs: never },
     // A consumer that blocks its thread for some seconds must not look like a dead connection.
@@ -96,6 +98,7 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
     () =>
     ({ op, next }) =>
       observable((observer) => {
+        if (!Base) return observer.error(TRPCClientError.from(noWebSocket()));
         clearTimeout(idleTimer);
         if (following++ === 0 && waiting.signal.aborted) waiting = new AbortController();
         const subscription = next(op).subscribe({
@@ -123,10 +126,7 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
 }
 
 /** The class with a deadline for the connect, since a host that swallows packets would hold the first try for minutes. */
-function trackedClass(Base: WebSocketClass | undefined, sockets: Set<WebSocket>, onLost: () => void): WebSocketClass {
-  if (!Base) {
-    throw new KsiError("INVALID_INPUT", "webSocket: this runtime has no WebSocket; pass a class such as that of `ws`.");
-  }
+function trackedClass(Base: typeof WebSocket, sockets: Set<WebSocket>, onLost: () => void): typeof WebSocket {
   return class extends Base {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
@@ -140,6 +140,13 @@ function trackedClass(Base: WebSocketClass | undefined, sockets: Set<WebSocket>,
       });
     }
   };
+}
+
+function noWebSocket(): KsiError {
+  return new KsiError(
+    "INVALID_INPUT",
+    "webSocket: this runtime has no WebSocket, over which events come. Pass a class such as that of the package `ws`.",
+  );
 }
 
 function closeEvent(socket: WebSocket): Promise<void> {

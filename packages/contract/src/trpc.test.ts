@@ -80,6 +80,11 @@ test("an answer that a port gives in the wrong shape is a fault of ours, and its
 test("what tRPC itself raises keeps a code of our list", () => {
   expect(toWireError(new TRPCError({ code: "NOT_FOUND", message: "No procedure" })).code).toBe("NOT_FOUND");
   expect(toWireError(new TRPCError({ code: "PARSE_ERROR", message: "Bad JSON" })).code).toBe("MALFORMED_REQUEST");
+  const tripped = new TypeError("Cannot destructure property 'json' of 'payload' as it is undefined.");
+  expect(toWireError(new TRPCError({ code: "BAD_REQUEST", cause: tripped }))).toEqual({
+    code: "MALFORMED_REQUEST",
+    message: expect.not.stringContaining("destructure"),
+  });
   expect(toWireError(new TRPCError({ code: "BAD_REQUEST", cause: z.string().safeParse(1).error })).code).toBe(
     "INVALID_INPUT",
   );

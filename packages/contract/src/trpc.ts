@@ -115,12 +115,15 @@ export function toWireError(error: TRPCError): WireError {
   if (error.code === "BAD_REQUEST" && error.cause instanceof z.ZodError) return invalidInput(error.cause).toJSON();
   if (error.code === "INTERNAL_SERVER_ERROR") return KsiError.from(error.cause ?? error).toJSON();
   const code = codeOfTrpc[error.code] ?? "MALFORMED_REQUEST";
-  return { code, message: error.message };
+  // With a cause, the message is that of whatever tripped over the request; without one, it is tRPC's own sentence.
+  return { code, message: error.cause ? unreadable : error.message };
 }
+
+const unreadable =
+  'The request cannot be read. tRPC\'s inputs are JSON, wrapped as {"json": …} by its superjson transformer.';
 
 /** What tRPC itself raises, before any procedure of ours is reached. */
 const codeOfTrpc: Partial<Record<TRPCError["code"], ErrorCode>> = {
-  BAD_REQUEST: "INVALID_INPUT",
   NOT_FOUND: "NOT_FOUND",
   UNAUTHORIZED: "UNAUTHORIZED",
   FORBIDDEN: "FORBIDDEN",
