@@ -19,3 +19,8 @@ test("an agent gets what programs need, what configures it, and what the configu
 test("what is the daemon's own never passes, also when it is named", () => {
   expect(pickAgentEnvironment({ KSI_TOKEN: "t" }, ["KSI_TOKEN"])).toEqual({});
 });
+
+test("a name that ends in an asterisk lets all pass that begin so", () => {
+  const env = { AWS_PROFILE: "dev", AWS_REGION: "eu", AWSOME: "1", KSI_TOKEN: "t" };
+  expect(pickAgentEnvironment(env, ["AWS_*", "K*"])).toEqual({ AWS_PROFILE: "dev", AWS_REGION: "eu" });
+});

@@ -10,7 +10,7 @@ const passedPrefixes = ["LC_", "XDG_", "ANTHROPIC_", "CLAUDE_CODE_", "DISABLE_"]
 /**
  * The variables of `env` that an agent gets: what a program needs to run at all (PATH, HOME, locale, proxies,
  * certificates), what configures the agent itself (`ANTHROPIC_*`, `CLAUDE_CODE_*`, `DISABLE_*`), and the names in
- * `passEnv`. `KSI_*` never passes, also when named: the daemon's token and Redis URL are among them.
+ * `passEnv`, of which one with a `*` at its end is a prefix. `KSI_*` never passes, also when named: the daemon's token and Redis URL are among them.
  */
 export function pickAgentEnvironment(env: NodeJS.ProcessEnv, passEnv: readonly string[] = []): Record<string, string> {
   const picked: Record<string, string> = {};
@@ -22,5 +22,6 @@ export function pickAgentEnvironment(env: NodeJS.ProcessEnv, passEnv: readonly s
 
 function passes(name: string, passEnv: readonly string[]): boolean {
   if (name.startsWith("KSI_")) return false;
-  return passedNames.has(name) || passEnv.includes(name) || passedPrefixes.some((prefix) => name.startsWith(prefix));
+  const isNamed = passEnv.some((item) => (item.endsWith("*") ? name.startsWith(item.slice(0, -1)) : name === item));
+  return isNamed || passedNames.has(name) || passedPrefixes.some((prefix) => name.startsWith(prefix));
 }

@@ -1,6 +1,7 @@
 import { isAlive } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type AgentLimits, type AgentProcess, startAgentProcess } from "./agent-process.ts";
+import type { Reaper } from "./reaper.ts";
 import { type RunnerBench, startRunnerBench } from "./testing/runner-bench.ts";
 
 test("stdin goes in whole, and comes out as lines, the last one also without an end", async () => {
@@ -55,11 +56,31 @@ test("a program that is not there rejects, and leaves nothing to guard", async (
   await expect(start(bench, { file: "/no/such/program", args: [] })).rejects.toMatchObject({ code: "ENOENT" });
 });
 
+test("a folder that has become a file rejects, and leaves nothing to guard", async () => {
+  await using bench = await startRunnerBench();
+  let guarded = 0;
+  const guard: Reaper["guard"] = (run_id) => {
+    const real = bench.reaper.guard(run_id);
+    guarded++;
+    const ended = () => {
+      guarded--;
+      real.ended();
+    };
+    return { ...real, ended };
+  };
+  const program = { file: "/bin/cat", args: [], cwd: "/dev/null" };
+  await expect(start({ ...bench, reaper: { ...bench.reaper, guard } }, program)).rejects.toMatchObject({
+    code: "ENOTDIR",
+  });
+  expect(guarded).toBe(0);
+});
+
 function startShell(bench: RunnerBench, script: string, limits?: Partial<AgentLimits>): Promise<AgentProcess> {
   return start(bench, { file: "/bin/sh", args: ["-c", script], ...(limits && { limits }) });
 }
 
 interface Program {
+  readonly cwd?: string;
   readonly file: string;
   readonly args: readonly string[];
   readonly limits?: Partial<AgentLimits>;

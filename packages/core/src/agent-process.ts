@@ -13,7 +13,7 @@ import type { Readable } from "node:stream";
 import { KsiError } from "@ksi/contract";
 import type { Logger } from "./logger.ts";
 import { createProcessTree, type EndStep, endTree } from "./process-tree.ts";
-import type { Reaper } from "./reaper.ts";
+import type { Guard, Reaper } from "./reaper.ts";
 
 export interface AgentProcessOptions {
   readonly run_id: string;
@@ -67,13 +67,7 @@ export interface AgentExit {
 export async function startAgentProcess(options: AgentProcessOptions): Promise<AgentProcess> {
   const limits = { ...defaultLimits, ...options.limits };
   const guard = options.reaper.guard(options.run_id);
-  const child = spawn(options.file, options.args, {
-    cwd: options.cwd,
-    env: { ...options.env, ...guard.environment },
-    // A group (and session) of its own: Ctrl-C at the daemon's terminal is the daemon's to handle.
-    detached: true,
-    stdio: ["pipe", "pipe", "pipe"],
-  });
+  const child = spawnAgent(options, guard);
   if (child.pid === undefined) {
     guard.ended();
     const [error] = await once(child, "error");
@@ -81,6 +75,22 @@ export async function startAgentProcess(options: AgentProcessOptions): Promise<A
   }
   guard.started(child.pid);
   return watch(child, child.pid, { guard, limits, logger: options.logger });
+}
+
+function spawnAgent(options: AgentProcessOptions, guard: Guard): ChildProcess {
+  try {
+    return spawn(options.file, options.args, {
+      cwd: options.cwd,
+      env: { ...options.env, ...guard.environment },
+      // A group (and session) of its own: Ctrl-C at the daemon's terminal is the daemon's to handle.
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+  } catch (error) {
+    // Some errors are thrown (a folder that has become a file, say), others are told by an event.
+    guard.ended();
+    throw error;
+  }
 }
 
 const defaultLimits: AgentLimits = {
@@ -97,7 +107,7 @@ const killMs = 10_000;
 const closeMs = 1_000;
 
 interface Watch {
-  readonly guard: ReturnType<Reaper["guard"]>;
+  readonly guard: Guard;
   readonly limits: AgentLimits;
   readonly logger: Pick<Logger, "error">;
 }
@@ -132,7 +142,7 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
     ended.resolve({ code: child.exitCode, signal: child.signalCode, stderr: tail() });
   }
   // What an agent leaves in the background ends with its turn: nobody would ever end it otherwise.
-  child.once("exit", () => void leave(endSteps(limits).slice(1)));
+  child.once("exit", () => void leave(endSteps(limits)));
 
   return {
     pid,
@@ -140,15 +150,15 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
     ended: ended.promise,
     send: (text) => void stdin.end(text),
     end() {
-      void leave(endSteps(limits));
+      void leave([{ signal: "SIGINT", waitMs: limits.interruptMs, waitFor: pid }, ...endSteps(limits)]);
       return ended.promise;
     },
   };
 }
 
-function endSteps({ interruptMs, terminateMs }: AgentLimits): EndStep[] {
+/** An interrupt comes before them only where the agent itself runs, which can make something of it. */
+function endSteps({ terminateMs }: AgentLimits): EndStep[] {
   return [
-    { signal: "SIGINT", waitMs: interruptMs },
     { signal: "SIGTERM", waitMs: terminateMs },
     { signal: "SIGKILL", waitMs: killMs },
   ];

@@ -25,8 +25,11 @@ export interface Append {
 }
 
 export interface Appender {
-  /** Resolves when it is stored. CONFLICT when its guard refused it, STORE_UNAVAILABLE, or SHUTTING_DOWN once closed. */
-  append(append: Append): Promise<void>;
+  /**
+   * Resolves when all are stored, in this order. CONFLICT when a guard refused one, STORE_UNAVAILABLE, or SHUTTING_DOWN
+   * once closed. Where they do not fit into the budget, none is taken.
+   */
+  append(...appends: readonly Append[]): Promise<void>;
   /** Takes nothing more, and resolves when what was taken is stored or rejected. */
   close(): Promise<void>;
 }
@@ -44,10 +47,13 @@ export interface AppenderOptions {
   maxEvents: number;
   /** Shared between appenders, counted down and up again. Over it, an append is rejected with STORE_UNAVAILABLE. */
   budget: AppendBudget;
-  /** Default 5,000. */
+  /** For how long a call is repeated. Default 5,000; after `close` that at most. */
   retryMs?: number | undefined;
+  /** Nothing is repeated any more. */
+  signal?: AbortSignal | undefined;
 }
 
+const defaultRetryMs = 5_000;
 const callMaxEvents = 500;
 const callMaxBytes = 1_048_576;
 const retryPauseMs = 100;
@@ -59,7 +65,7 @@ interface Waiting extends Omit<Append, "event"> {
 }
 
 export function createAppender(options: AppenderOptions): Appender {
-  const { redis, keys, maxEvents, budget, retryMs = 5_000 } = options;
+  const { redis, keys, maxEvents, budget, retryMs = defaultRetryMs, signal } = options;
   const memoryKey = keys.appender(randomUUID());
   let queue: Waiting[] = [];
   let callNumber = 0;
@@ -68,16 +74,18 @@ export function createAppender(options: AppenderOptions): Appender {
   let isClosed = false;
 
   return {
-    append({ event, channels, guard }) {
-      if (isClosed) return Promise.reject(new KsiError("SHUTTING_DOWN", "The daemon is stopping and takes no events."));
-      const json = JSON.stringify(event);
-      if (budget.events < 1 || budget.bytes < json.length) return Promise.reject(tooMuchWaiting());
-      budget.events -= 1;
-      budget.bytes -= json.length;
-      return new Promise<void>((resolve, reject) => {
-        queue.push({ json, channels, guard, resolve, reject });
-        flushing ??= flush();
-      });
+    async append(...appends) {
+      if (isClosed) throw new KsiError("SHUTTING_DOWN", "The daemon is stopping and takes no events.");
+      const drafts = appends.map(({ event, ...where }) => ({ ...where, json: JSON.stringify(event) }));
+      const bytes = drafts.reduce((sum, { json }) => sum + json.length, 0);
+      if (budget.events < drafts.length || budget.bytes < bytes) throw tooMuchWaiting();
+      budget.events -= drafts.length;
+      budget.bytes -= bytes;
+      const stored = drafts.map(
+        (draft) => new Promise<void>((resolve, reject) => queue.push({ ...draft, resolve, reject })),
+      );
+      flushing ??= flush();
+      await Promise.all(stored);
     },
     async close() {
       isClosed = true;
@@ -131,7 +139,8 @@ export function createAppender(options: AppenderOptions): Appender {
       } catch (thrown) {
         const mayRepeat = toStoreError(thrown).code === "STORE_UNAVAILABLE" && redis.status !== "end";
         failingSince ??= performance.now();
-        if (!mayRepeat || performance.now() > failingSince + retryMs) throw thrown;
+        const patienceMs = isClosed ? Math.min(retryMs, defaultRetryMs) : retryMs;
+        if (!mayRepeat || signal?.aborted || performance.now() > failingSince + patienceMs) throw thrown;
       }
       await sleep(retryPauseMs);
     }

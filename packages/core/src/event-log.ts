@@ -18,9 +18,10 @@ export interface EventLog {
   /**
    * Stored, in the order of the calls, once it resolves. Rejects with CONFLICT when the guard refused it (this append
    * alone), and with STORE_UNAVAILABLE when Redis has been away for 5 s (it may or may not have been stored) or when
-   * more events wait than the process may hold. Appends of one turn of the event loop become one call of Redis.
+   * more events wait than the process may hold: then none of the given ones is taken. Appends of one turn of the event
+   * loop become one call of Redis.
    */
-  append(append: Append): Promise<void>;
+  append(...appends: readonly Append[]): Promise<void>;
   /**
    * Resolves when the starting point is fixed: what is appended from then on will be delivered, however long the
    * iteration takes to begin. Holds nothing open until then. Rejects, and later throws, with HISTORY_TRIMMED where it
@@ -70,6 +71,13 @@ export interface EventLogsOptions {
   maxEvents: number;
   /** What may wait to be stored in this process. Default 10,000 events and 32 MB. */
   maxWaiting?: AppendBudget | undefined;
+  /**
+   * For how long an append is repeated while Redis is away. Default 5,000. `Infinity` until the log is closed: for who
+   * would append the same again, and have it there twice where the first call arrived after all.
+   */
+  retryMs?: number | undefined;
+  /** Ends the repeating at once. */
+  signal?: AbortSignal | undefined;
 }
 
 const defaultMaxWaiting: AppendBudget = { events: 10_000, bytes: 33_554_432 };
@@ -80,7 +88,7 @@ const nowhere: Position = { epoch: Number.MAX_SAFE_INTEGER, number: Number.MAX_S
 
 /** Connects for subscriptions with the first follow; all else goes over `store.commands`. */
 export function startEventLogs(options: EventLogsOptions): EventLogs {
-  const { store, maxEvents } = options;
+  const { store, maxEvents, retryMs, signal } = options;
   const budget = { ...(options.maxWaiting ?? defaultMaxWaiting) };
   const hub = createChannelHub({ connect: () => store.connect("follow", "subscriber") });
   const tenants = new Map<string, { log: EventLog; appender: Appender }>();
@@ -94,7 +102,7 @@ export function startEventLogs(options: EventLogsOptions): EventLogs {
       const known = tenants.get(name);
       if (known) return known.log;
       const keys = store.keys.tenant(name);
-      const appender = createAppender({ redis: store.commands, keys, maxEvents, budget });
+      const appender = createAppender({ redis: store.commands, keys, maxEvents, budget, retryMs, signal });
       const log = createEventLog({ store, tenant: name, hub, appender, maxEvents });
       tenants.set(name, { log, appender });
       return log;
@@ -117,7 +125,7 @@ function createEventLog({ store, tenant, hub, appender, maxEvents }: EventLogPar
   const reader = createChannelReader(store.commands, keys);
   return {
     maxEvents,
-    append: (append) => appender.append(append),
+    append: (...appends) => appender.append(...appends),
     async follow<E>(channel: string, { after, from = "oldest", ...rest }: FollowOptions<E> = {}) {
       const follower = { ...rest, channel, key: keys.channel(channel), hub, reader };
       if (typeof after !== "string") {

@@ -34,10 +34,10 @@ export function startJanitor({ intervalMs = 60_000, ...options }: JanitorOptions
     while (!signal.aborted) {
       const old = await redis.zrange(keys.endedRuns, "-inf", String(before), "BYSCORE", "LIMIT", 0, batchSize);
       const refs = await index.pick(old, ["run_id", "session_id"]);
-      const done = await Promise.all(refs.map((ref) => runs.forget(ref)));
-      forgotten += done.filter(Boolean).length;
-      // Those that are still in line are for the next time, or this would not end.
-      if (old.length < batchSize || !done.every(Boolean)) break;
+      const done = (await Promise.all(refs.map((ref) => runs.forget(ref)))).filter(Boolean);
+      forgotten += done.length;
+      // Those that are still in line, or have no record, are for the next time, or this would not end.
+      if (done.length < batchSize) break;
     }
     if (forgotten > 0) logger.info({ runs: forgotten }, "Forgot runs that were older than the history is kept.");
   }

@@ -62,6 +62,8 @@ export function createProcessTree(marker: string, sincePid?: number): ProcessTre
 export interface EndStep {
   readonly signal: NodeJS.Signals;
   readonly waitMs: number;
+  /** The one for whose sake there is a wait: when it has gone, the next signal follows at once. Default: all. */
+  readonly waitFor?: number;
 }
 
 /**
@@ -69,13 +71,13 @@ export interface EndStep {
  * current signal too. Gives whether the tree is empty; `false` means that a process withstood the last step.
  */
 export async function endTree(tree: ProcessTree, steps: readonly EndStep[]): Promise<boolean> {
-  for (const { signal, waitMs } of steps) {
+  for (const { signal, waitMs, waitFor } of steps) {
     const deadline = performance.now() + waitMs;
     const sent = new Set<number>();
     for (let pauseMs = 10; ; pauseMs = Math.min(pauseMs * 2, 100)) {
       const pids = await tree.find();
       if (pids.length === 0) return true;
-      if (performance.now() > deadline) break;
+      if (performance.now() > deadline || (waitFor !== undefined && !pids.includes(waitFor))) break;
       for (const pid of pids) if (!sent.has(pid)) send(pid, signal);
       for (const pid of pids) sent.add(pid);
       await setTimeout(pauseMs);

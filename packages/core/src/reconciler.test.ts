@@ -1,5 +1,6 @@
 import type { RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
+import { Worker as BareWorker } from "bullmq";
 import { expect, test } from "vitest";
 import { channels } from "./redis/keys.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
@@ -98,6 +99,29 @@ test("a run whose job was lost is queued again", async () => {
 
   await fresh.startWorker();
   expect(await runs.result({ run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
+});
+
+test("a run whose worker never heard that it was given the job is given to it again", async () => {
+  await using fresh = await startFreshCore();
+  const { runs } = fresh.ports;
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x" });
+  const keys = fresh.store.keys.tenant();
+  const { prefix, name } = keys.queue;
+  await until(() => fresh.store.commands.exists(`${prefix}:${name}:${run_id}`));
+  // What a connection leaves behind that breaks before the answer: a living worker's job that it knows nothing of.
+  const worker_id = "alive";
+  const taker = new BareWorker(name, null, {
+    connection: fresh.store.connect("taker", "queue"),
+    prefix,
+    name: worker_id,
+    lockDuration: 1_000,
+  });
+  expect((await taker.getNextJob("token"))?.id).toBe(run_id);
+  await taker.close();
+  await fresh.store.commands.set(keys.worker(worker_id), "1");
+
+  await fresh.startWorker();
+  expect(await runs.result({ run_id, wait_ms: 15_000 })).toMatchObject({ status: "completed" });
 });
 
 async function eventsOf(fresh: FreshCore, runId: string): Promise<RunEvent[]> {

@@ -5,6 +5,7 @@
  * | --- | --- | --- |
  * | a claimed run whose worker has no beat | the worker died | `lose`: back in line, or a final state, or released |
  * | a job that a worker without a beat has taken | the same, or it died before the claim | the job is removed |
+ * | a job that is taken and not locked, of a run in the outbox | its worker never heard of it: the connection broke before the answer | the job is removed |
  * | a run in the outbox | nobody has claimed it yet; perhaps its job was never added, or was lost | its job is added |
  *
  * A missing beat is believed only when Redis has been answering for longer than a beat may be late: after an outage the
@@ -76,9 +77,17 @@ export function startReconciler(options: ReconcilerOptions): Ticker {
 
   async function removeJobs(): Promise<void> {
     const taken = await queue.listTaken();
-    const dead = await findDead(taken.map(({ worker_id }) => worker_id));
-    for (const { run_id, worker_id } of taken) {
-      if (worker_id !== undefined && dead.has(worker_id)) await queue.remove(run_id);
+    if (taken.length === 0) return;
+    const [dead, isUnclaimed] = await Promise.all([
+      findDead(taken.map(({ worker_id }) => worker_id)),
+      redis.smismember(
+        keys.outbox,
+        taken.map(({ run_id }) => run_id),
+      ),
+    ]);
+    for (const [i, { run_id, worker_id }] of taken.entries()) {
+      // A worker that is about to claim it holds its lock, and then it stays.
+      if (isUnclaimed[i] === 1 || (worker_id !== undefined && dead.has(worker_id))) await queue.remove(run_id);
     }
   }
 

@@ -2,7 +2,8 @@
  * One run on one worker: from the claim to the release.
  *
  * It is *running* until its outcome is known and stored (`finish`), then *ending* until nothing of the agent is left, and
- * gone with `release`. While it runs it can be aborted; the reason decides how it ends:
+ * gone with `release`. While it runs it can be aborted, and is then stored only when nothing of the agent is left: a run
+ * that says `cancelled` does nothing any more. The reason decides how it ends:
  *
  * | reason | ends as |
  * | --- | --- |
@@ -12,7 +13,8 @@
  * | WORKER_LOST | nothing is written: another worker has it, or the reconciler has ended it |
  * | anything else | failed |
  *
- * What has to be written is tried again for as long as Redis is away, until the worker itself is closed.
+ * What has to be written is tried again for as long as Redis is away, until the worker itself is closed or the embedded
+ * Redis is gone for good.
  */
 import type { JsonObject } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
@@ -139,13 +141,14 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
       logger.error(logFields(record, { err: ending.cause ?? ending }), "A runner failed.");
   }
   clearTimeout(timer);
+  if (abort.signal.aborted) await turn?.ended;
   await events.flush();
 
   const isOver = await finish(ending);
   onFinished();
   if (turn) await turn.ended;
   if (isOver === "requeue") await giveBack();
-  if (isOver !== "lost") options.onNext(await retryWhileAway(() => runs.release(record), closing));
+  if (isOver !== "lost") options.onNext(await retryWhileAway(() => runs.release(record, record.lease), closing));
 
   async function finish(how: Ending | KsiError): Promise<"done" | "lost" | "requeue"> {
     if (how instanceof KsiError && how.code === "WORKER_LOST") return logLost();
@@ -180,13 +183,12 @@ async function storeEvents(batch: readonly TurnEvent[], record: RunRecord, optio
   const { run_id, session_id, agent_id, lease } = record;
   const header = { source: agent_id ?? "ksi", run_id, session_id, ...(agent_id && { agent_id }) };
   const guard = { runKey: options.keys.run(run_id), lease };
-  const stored = await Promise.allSettled(
-    batch.map((event) =>
-      options.log.append({ event: newEvent({ ...header, ...event }), channels: [channels.run(run_id)], guard }),
-    ),
-  );
-  const refused = stored.find((result) => result.status === "rejected");
-  if (refused) throw refused.reason;
+  const appends = batch.map((event) => ({
+    event: newEvent({ ...header, ...event }),
+    channels: [channels.run(run_id)],
+    guard,
+  }));
+  await options.log.append(...appends);
 }
 
 function notePrompt({

@@ -8,7 +8,7 @@
  * BullMQ's own search for stalled jobs is off: it works only inside a worker with a free slot, and would run a job again
  * by default. The reconciler looks for dead workers instead, from every process.
  */
-import type { Job, Queue, Worker } from "bullmq";
+import type { Job, Queue } from "bullmq";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
@@ -25,7 +25,7 @@ export interface RunQueue {
   readonly isOpen: boolean;
   /** Safe to repeat. */
   add(jobs: readonly RunJob[]): Promise<void>;
-  /** A waiting job, because there is nothing to do any more. One that a worker has is left alone. */
+  /** A job that is waiting, or whose lock has run out. One that a worker has is left alone. */
   remove(runId: string): Promise<void>;
   /** Jobs that workers have taken and not given back. */
   listTaken(): Promise<{ run_id: string; worker_id: string | undefined }[]>;
@@ -43,13 +43,13 @@ export interface ConsumeOptions {
 export interface RunConsumer {
   /** Takes nothing new. Jobs that are being worked on go on. */
   pause(): Promise<void>;
-  /** Waits for the jobs that are being worked on. */
+  /** Waits for the jobs that are being worked on, but not for a Redis that is away. */
   close(): Promise<void>;
 }
 
 /** For how long a job is its worker's without a sign of life. */
 const lockMs = 5_000;
-/** How soon a worker looks again after Redis was away (BullMQ: 15 s). */
+/** How soon a worker looks again after Redis was away or refused (BullMQ: 15 s, and at once). */
 const retryMs = 1_000;
 /** Enough for an eye on the queue; nobody follows BullMQ's own events. */
 const maxQueueEvents = 100;
@@ -87,8 +87,8 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
       return jobs.filter(Boolean).map((job) => ({ run_id: job.data.run_id, worker_id: job.processedBy }));
     },
     async consume(options) {
-      const { Worker } = await import("bullmq");
-      const worker: Worker<RunJob> = new Worker(name, (job: Job<RunJob>) => options.work(job.data), {
+      const { PatientWorker } = await import("./patient-worker.ts");
+      const worker = new PatientWorker<RunJob>(name, (job: Job<RunJob>) => options.work(job.data), {
         connection: store.connect("worker", "queue"),
         prefix,
         name: options.worker_id,
@@ -117,7 +117,8 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
   async function openQueue(): Promise<Queue<RunJob>> {
     const { Queue } = await import("bullmq");
     const queue = new Queue<RunJob>(name, {
-      connection: store.connect("queue", "queue"),
+      // Only a worker has to wait for a Redis that is away. Whoever adds must be able to end.
+      connection: store.connect("queue", "commands"),
       prefix,
       streams: { events: { maxLen: maxQueueEvents } },
     });

@@ -115,13 +115,13 @@ return 'done'
 
 /**
  * The agent's process has ended: the next of the session may start.
- * Answers the id of the run whose turn it is, or ''. Safe to repeat. No events.
+ * Answers the id of the run whose turn it is, or '', also where another holds the run. Safe to repeat. No events.
  */
 export const releaseScript = createRunScript(
-  [],
+  ["lease"],
   `
-local status = redis.call('HGET', RUN, 'status')
-if status and not is_final(status) then return '' end
+local run = redis.call('HMGET', RUN, 'status', 'lease')
+if run[2] ~= lease or not is_final(run[1]) then return '' end
 return leave_line()
 `,
 );

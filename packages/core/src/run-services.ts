@@ -7,6 +7,7 @@ import type { Store } from "./redis/store.ts";
 import { createRunIndex, type RunIndex } from "./run-index.ts";
 import { createRunQueue, type RunQueue } from "./run-queue.ts";
 import { createRunStore, type RunStore } from "./run-store.ts";
+import { settlesWithin } from "./within.ts";
 
 /** How much is kept. Runs that are not final, and the newest of each channel, are kept in any case. */
 export interface History {
@@ -31,6 +32,9 @@ export interface RunServicesOptions {
   readonly tenant?: string | undefined;
 }
 
+/** What BullMQ may take for what is under way, and to close; without Redis it waits for ever. */
+const closeMs = 3_000;
+
 /** Repairs what crashes left behind from now on, until it is disposed. */
 export function startRunServices({ store, logger, history, tenant }: RunServicesOptions): RunServices {
   const keys = store.keys.tenant(tenant);
@@ -40,6 +44,10 @@ export function startRunServices({ store, logger, history, tenant }: RunServices
   const queue = createRunQueue(store, keys, logger);
   const dispatcher = createDispatcher(index, queue, logger);
   const reconciler = startReconciler({ redis, keys, runs, index, queue, dispatcher, logger });
+  const settle = async () => {
+    await reconciler.stop();
+    await dispatcher.settle();
+  };
   return {
     keys,
     runs,
@@ -47,9 +55,8 @@ export function startRunServices({ store, logger, history, tenant }: RunServices
     queue,
     dispatcher,
     async [Symbol.asyncDispose]() {
-      await reconciler.stop();
-      await dispatcher.settle();
-      await queue.close();
+      await settlesWithin(settle(), closeMs);
+      await settlesWithin(queue.close(), closeMs);
     },
   };
 }

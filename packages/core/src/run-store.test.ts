@@ -29,6 +29,21 @@ test("whatever anybody does, states change as the table says, each run ends once
   );
 });
 
+test("a worker that gave its run back cannot release it for the next holder, whose agent may still run", async () => {
+  await using redis = await startFreshRedis();
+  const keys = redis.store.keys.tenant();
+  const runs = createRunStore({ redis: redis.store.commands, keys, maxEvents: 100, maxAgeMs: 600_000 });
+  const [first, second] = [newRun(sessionIds[0] ?? ""), newRun(sessionIds[0] ?? "")];
+  for (const run of [first, second]) await runs.spawn(run);
+  await runs.claim(first, { lease: 1, worker_id: "one", runner: "r" });
+  await runs.giveBack(first, 1, "stopping");
+  await runs.claim(first, { lease: 2, worker_id: "two", runner: "r" });
+  await runs.finish(first, 2, ending("run.completed"));
+
+  expect(await runs.release(first, 1)).toBeUndefined();
+  expect(await runs.release(first, 2)).toBe(second.run_id);
+});
+
 const session = fc.constantFrom(...sessionIds);
 const worker = fc.constantFrom(...workerIds);
 /** Which of the runs so far. */
@@ -48,7 +63,7 @@ const step = fc.oneof(
       as: fc.constantFrom<Ending["event_type"]>("run.completed", "run.failed", "run.timed_out", "run.cancelled"),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("release" as const), pick }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("release" as const), pick, drift }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("reject" as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("giveBack" as const), pick, drift }) },
@@ -103,7 +118,7 @@ function createWorld(store: Store, tenant: string) {
       const isRepeat = drift === 0 && `run.${record.status}` === command.as;
       expect(await runs.finish(ref, lease, ending(command.as))).toBe(isHeld || isRepeat ? "done" : "lost");
     }
-    if (command.do === "release") await runs.release(ref);
+    if (command.do === "release") await runs.release(ref, lease);
     if (command.do === "cancel") await runs.cancel(ref);
     if (command.do === "reject") await runs.reject(ref, { code: "MODEL_NOT_FOUND", message: "no" });
     if (command.do === "giveBack") expect((await runs.giveBack(ref, lease, "test")) === "lost").toBe(!isHeld);
@@ -145,7 +160,7 @@ function createWorld(store: Store, tenant: string) {
         await runs.claim({ ...ref, model: "m" }, { lease: lease + 1, worker_id: "last", runner: "r" });
         await check();
         await runs.finish(ref, lease + 1, ending("run.completed"));
-        await runs.release(ref);
+        await runs.release(ref, lease + 1);
       }
       await check();
     }

@@ -62,8 +62,8 @@ export interface RunStore {
   promptHanded(ref: RunRef, lease: number, memory?: JsonObject): Promise<"noted" | "cancelled" | "lost">;
   /** Safe to repeat, as long as nobody is sure that it arrived. */
   finish(ref: RunRef, lease: number, ending: Ending): Promise<"done" | "lost">;
-  /** Gives the run whose turn it is. Safe to repeat. */
-  release(ref: RunRef): Promise<string | undefined>;
+  /** Gives the run whose turn it is; nothing happens where another holds the run by now. Safe to repeat. */
+  release(ref: RunRef, lease: number): Promise<string | undefined>;
   /** `outcome` is what the run was; undefined when there is none. */
   cancel(ref: RunRef, reason?: string): Promise<Left<RunStatus | undefined>>;
   /** Fails a waiting run that cannot be started. */
@@ -137,8 +137,8 @@ export function createRunStore(context: ScriptContext): RunStore {
       })) as "done" | "lost";
     },
 
-    async release(ref) {
-      return idOrNone(await scripts.releaseScript(context, ref, {}));
+    async release(ref, lease) {
+      return idOrNone(await scripts.releaseScript(context, ref, { lease }));
     },
 
     async cancel(ref, reason) {

@@ -105,7 +105,12 @@ export function createRuns(options: RunsOptions): RunsPort {
       dispatcher.dispatch(next);
       if (status === "queued") {
         logger.info({ run_id, session_id: ref.session_id, status: "cancelled" }, "Run cancelled while it waited.");
-        if (queue.isOpen) await queue.remove(run_id);
+        // Its claim would be refused anyway, so nobody waits for this, or for a Redis that went away meanwhile.
+        if (queue.isOpen) {
+          queue
+            .remove(run_id)
+            .catch((error: unknown) => logger.debug({ err: error, run_id }, "A job was left behind."));
+        }
       }
       return { run_id, status, cancelled: !isFinal(status) };
     },

@@ -19,7 +19,10 @@ export interface TurnEvents {
 }
 
 export interface TurnEventsOptions {
-  /** Stores the events in this order. `CONFLICT` when the run is no longer this worker's. */
+  /**
+   * Stores the events in this order, or none of them where it rejects with `STORE_UNAVAILABLE`: it is called again then.
+   * `CONFLICT` when the run is no longer this worker's.
+   */
   store(events: readonly TurnEvent[]): Promise<void>;
   /** The run cannot go on: `WORKER_LOST`, or `STORE_UNAVAILABLE` when too much waits. Called once. */
   onLost(error: KsiError): void;
@@ -30,6 +33,9 @@ export interface TurnEventsOptions {
 const mergeAfter = 64;
 /** What an agent may say while Redis is away. */
 const maxWaitingChars = 16_000_000;
+/** What is stored in one go: a batch must fit beside those of other runs into what may wait for Redis. */
+const batchEvents = 500;
+const batchChars = 1_000_000;
 /** Of one joined delta, so that no single event is huge. */
 const maxDeltaChars = 32_000;
 
@@ -58,9 +64,7 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
   /** Never rejects. */
   async function storeAll(): Promise<void> {
     while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      waitingChars = 0;
+      const batch = takeBatch();
       try {
         await retryWhileAway(() => store(batch), signal);
       } catch (thrown) {
@@ -68,6 +72,18 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
       }
     }
     storing = undefined;
+  }
+
+  function takeBatch(): TurnEvent[] {
+    let [events, chars] = [0, 0];
+    for (const event of waiting) {
+      const size = sizeOf(event);
+      if (events > 0 && (events === batchEvents || chars + size > batchChars)) break;
+      events += 1;
+      chars += size;
+    }
+    waitingChars -= chars;
+    return waiting.splice(0, events);
   }
 
   function lose(error: KsiError): void {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startCore } from "./core.ts";
-import { spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
+import { channels } from "./redis/keys.ts";
+import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { silentLogger } from "./testing/fresh-redis.ts";
 import { createManualRunner, type ManualRunner } from "./testing/manual-runner.ts";
 import { testHistory } from "./testing/test-history.ts";
@@ -264,11 +265,14 @@ test("no run is lost when Redis is away for longer than a worker's beat lasts", 
   const ends = manual.turns.find(({ turn }) => turn.run_id === first.run_id);
   const goesOn = manual.turns.find(({ turn }) => turn.run_id === second.run_id);
 
-  await fresh.store.commands.client("PAUSE", 6_500, "ALL");
+  // So that the script is known to Redis, which carries out what was sent while it was away.
+  ends?.emit({ event_type: "run.text", payload: { text: "said before" } });
+  await until(async () => (await fresh.store.commands.xlen(channelOf(fresh, first.run_id))) === 3);
+  await fresh.store.commands.client("PAUSE", 11_000, "ALL");
   ends?.emit({ event_type: "run.text", payload: { text: "said while Redis was away" } });
   ends?.complete("done while Redis was away");
   await until(async () => (await fresh.core.health()).status === "unavailable");
-  await until(async () => (await fresh.core.health()).status === "ok");
+  await until(async () => (await fresh.core.health()).status === "ok", { deadlineMs: 20_000 });
 
   expect(await runs.result({ run_id: first.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
   // Long enough for the reconciler to trust Redis again, and to see that the worker is alive.
@@ -277,8 +281,68 @@ test("no run is lost when Redis is away for longer than a worker's beat lasts", 
   expect(await runs.result({ run_id: second.run_id, wait_ms: 5_000 })).toMatchObject({ result: "late" });
   const said: string[] = [];
   for await (const { event } of await runs.events(first.run_id, {})) said.push(event.event_type);
-  expect(said).toEqual(["run.queued", "run.started", "run.text", "run.completed"]);
+  expect(said).toEqual(["run.queued", "run.started", "run.text", "run.text", "run.completed"]);
+}, 60_000);
+
+test("an agent that says more at once than may wait for Redis has each of its events stored once", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual], history: { ...testHistory, maxEvents: 100_000 } });
+  const { runs } = fresh.ports;
+  await fresh.startWorker();
+  const { run_id } = await runs.spawn({ ...manualDefaults, prompt: "x" });
+  const turn = await turnAt(manual, 0);
+  const words = Array.from({ length: 12_000 }, (_, i) => `${i} `);
+  // In turn, since adjacent texts are joined.
+  for (const [i, text] of words.entries()) {
+    turn.emit({ event_type: i % 2 ? "run.text" : "run.thinking", payload: { text } });
+  }
+  turn.complete("done");
+  expect(await runs.result({ run_id, wait_ms: 15_000 })).toMatchObject({ status: "completed" });
+
+  const said: string[] = [];
+  for await (const { event } of await runs.events(run_id, {}))
+    if ("text" in event.payload) said.push(event.payload.text);
+  expect(said).toEqual(words);
 }, 40_000);
+
+test("a run is cancelled or timed out only when nothing of its agent is left", async () => {
+  const manual = createManualRunner({ isSlowToEnd: true });
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  await fresh.startWorker();
+  const cancelled = await runs.spawn({ ...manualDefaults, prompt: "1" });
+  const timedOut = await runs.spawn({ ...manualDefaults, prompt: "2", timeout_ms: 50 });
+  await turnAt(manual, 1);
+  await runs.cancel({ run_id: cancelled.run_id });
+  await until(() => manual.turns.every(({ signal }) => signal.aborted));
+  // There was time enough for a final state: another run has one.
+  const other = await runs.spawn({ ...spawnDefaults, prompt: "other" });
+  expect(await runs.result({ run_id: other.run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
+  for (const { run_id } of [cancelled, timedOut]) expect((await runs.get(run_id)).status).toBe("running");
+
+  for (const { end } of manual.turns) end();
+  expect((await runs.result({ run_id: cancelled.run_id, wait_ms: 5_000 })).status).toBe("cancelled");
+  expect((await runs.result({ run_id: timedOut.run_id, wait_ms: 5_000 })).status).toBe("timed_out");
+});
+
+test("draining and closing end in time while Redis is away, also with a job under way", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  const worker = await fresh.startWorker();
+  await runs.spawn({ ...manualDefaults, prompt: "x" });
+  await (await turnAt(manual, 0)).hand();
+  await runs.spawn({ ...spawnDefaults, prompt: "its job cannot be added" });
+  await fresh.store.commands.client("PAUSE", 60_000, "ALL");
+
+  await Promise.all([worker.drain(100), fresh.core.close()]);
+  expect(manual.turns[0]?.signal.aborted).toBe(true);
+  await worker.close();
+}, 60_000);
+
+function channelOf({ store }: FreshCore, run_id: string): string {
+  return store.keys.tenant().channel(channels.run(run_id));
+}
 
 async function turnAt(manual: ManualRunner, i: number) {
   return await until(() => manual.turns[i], { message: `turn ${i}` });

@@ -42,8 +42,8 @@ export interface Worker extends AsyncDisposable {
   readonly activeRuns: number;
   /**
    * Takes nothing new, and lets what runs go on for `deadlineMs`. What still runs then is ended: a run whose agent has
-   * not seen its prompt goes back in line, any other becomes `cancelled`. Resolves when no agent is left. Safe to repeat,
-   * also to shorten the deadline.
+   * not seen its prompt goes back in line, any other becomes `cancelled`. Resolves when no agent is left, and 15 s after
+   * the deadline in any case, be it that Redis is away. Safe to repeat, also to shorten the deadline.
    */
   drain(deadlineMs: number): Promise<void>;
   /** Drains without patience, then closes. Safe to repeat. */
@@ -52,8 +52,6 @@ export interface Worker extends AsyncDisposable {
 
 /** What an abort may take at most: runners end a stubborn process in steps, with a wait between. */
 const abortMs = 15_000;
-/** What BullMQ may take to close; without Redis it waits for ever. */
-const closeMs = 3_000;
 
 /** Resolves when it takes runs. `STORE_UNAVAILABLE` when Redis is away. */
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
@@ -77,7 +75,10 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
   let closed: Promise<void> | undefined;
 
   const turnLog = closers.add(createTurnLog(options.logDir, logger), (log) => log.close());
-  const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents }));
+  const giveUp = AbortSignal.any([closing.signal, store.exited]);
+  const logs = closers.add(
+    startEventLogs({ store, maxEvents: history.maxEvents, retryMs: Number.POSITIVE_INFINITY, signal: giveUp }),
+  );
   const services = closers.add(startRunServices({ store, logger, history, tenant }));
   const { keys, runs, index, queue, dispatcher } = services;
   closers.add(await startBeat({ worker_id: id, store, keys, index, executions, logger }));
@@ -89,7 +90,7 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
     keys,
     turnLog,
     onNext: (runId) => dispatcher.dispatch(runId),
-    closing: closing.signal,
+    closing: giveUp,
   };
   const consumer = await queue.consume({ worker_id: id, concurrency, work: (job) => track(work(job)) });
   logger.info({ worker_id: id, concurrency }, "The worker takes runs.");
@@ -131,8 +132,15 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
     isDraining = true;
     await consumer.pause();
     const timer = setTimeout(abortAll, deadlineMs);
-    while (working.size > 0) await Promise.all(working);
+    if (!(await settlesWithin(allWorked(), deadlineMs + abortMs))) {
+      logger.error({ worker_id: id, runs: [...executions.keys()] }, "Runs could not be ended in time.");
+      closing.abort();
+    }
     clearTimeout(timer);
+  }
+
+  async function allWorked(): Promise<void> {
+    while (working.size > 0) await Promise.all(working);
   }
 
   function abortAll(): void {
@@ -141,11 +149,9 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
   }
 
   async function closeAll(): Promise<void> {
-    if (!(await settlesWithin(drain(0), abortMs))) {
-      logger.error({ worker_id: id, runs: [...executions.keys()] }, "Agents could not be ended in time.");
-    }
+    await drain(0);
     closing.abort();
-    await settlesWithin(consumer.close(), closeMs);
+    await consumer.close();
     await closers.closeAll();
   }
 }

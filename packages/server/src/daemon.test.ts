@@ -93,9 +93,13 @@ test("a shutdown call is answered, and then the daemon drains and stops", async 
   await daemon.closed;
 });
 
-test("an embedded Redis that dies stops the daemon with a reason", async () => {
+test("an embedded Redis that dies stops the daemon with a reason, in the middle of runs too", async () => {
   await using folder = await createTempFolder();
   const daemon = await startDaemon(await configOf(folder));
+  await using client = createTestClient({ url: daemon.url, token: await tokenOf(daemon) });
+  for (const prompt of ["one", "one two three"]) {
+    await client.trpc.runs.spawn.mutate({ prompt, metadata: { echo: { delay_ms: 100 } } });
+  }
   connect(socketOf(folder)).end("SHUTDOWN NOSAVE\r\n");
   await expect(daemon.closed).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
   await expect(stat(join(folder.path, "daemon.json"))).rejects.toThrow("ENOENT");

@@ -20,6 +20,12 @@ export async function prepareDataDir(path: string, logger: Logger): Promise<void
 
 export function unusable(path: string, cause: unknown): KsiError {
   const reason = (cause as NodeJS.ErrnoException).code ?? String(cause);
-  const advice = "Make the data directory writable, or choose another with --data-dir.";
+  const advice = isDiskFull(reason)
+    ? "The disk is full: free some space and start again."
+    : "Make the data directory writable, or choose another with --data-dir.";
   return new KsiError("INVALID_INPUT", `${path} cannot be read or written (${reason}). ${advice}`, { cause });
+}
+
+function isDiskFull(code: string): boolean {
+  return code === "ENOSPC" || code === "EDQUOT";
 }

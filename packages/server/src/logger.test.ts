@@ -33,3 +33,11 @@ test("an error is logged with its stack and its cause", async () => {
   });
   expect(JSON.stringify(lines)).toMatch(/outer.*inner/);
 });
+
+test("an error is logged without the call to Redis that it carries, in which a prompt may be", async () => {
+  const command = { name: "evalsha", args: ["hush"] };
+  const failed = Object.assign(new Error("EXECABORT"), { code: "E", command, previousErrors: [{ command }] });
+  const lines = await logLines("info", (logger) => logger.warn({ err: failed }, "failed"));
+  expect(lines).toMatchObject([{ err: { type: "Error", message: "EXECABORT", code: "E" } }]);
+  expect(JSON.stringify(lines)).not.toContain("hush");
+});

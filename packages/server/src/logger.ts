@@ -19,7 +19,12 @@ const redactedPaths = secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}
 
 /** Writes whole lines synchronously: what was logged before a crash is there after it. */
 export async function createLogger({ level, isPretty, destination }: LoggerOptions): Promise<Logger> {
-  const options = { level, base: null, redact: { paths: redactedPaths, censor: "[redacted]" } };
+  const options = {
+    level,
+    base: null,
+    redact: { paths: redactedPaths, censor: "[redacted]" },
+    serializers: { err: describeError },
+  };
   if (destination) return pino<never>(options, destination);
   if (!(isPretty ?? process.stderr.isTTY)) return pino<never>(options, pino.destination({ dest: 2, sync: true }));
   // As a stream of this thread: pino's usual transport starts a worker thread with a heap of its own.
@@ -28,4 +33,12 @@ export async function createLogger({ level, isPretty, destination }: LoggerOptio
     options,
     pretty({ destination: 2, sync: true, singleLine: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }),
   );
+}
+
+/** Nothing else of it: the errors of Redis's client carry the call that failed, and with it whole scripts and prompts. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack } = pino.stdSerializers.err(error);
+  const { code } = error as NodeJS.ErrnoException;
+  return { type, message, stack, ...(code !== undefined && { code }) };
 }

@@ -1,6 +1,6 @@
 /** The daemon's own token: made at the first start, kept in the data directory, compared in constant time. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { chmod, type FileHandle, open } from "node:fs/promises";
+import { chmod, type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { KsiError } from "@ksi/contract/errors";
 import { unusable } from "./data-dir.ts";
@@ -43,7 +43,13 @@ async function createToken(path: string): Promise<string | undefined> {
   if (!file) return undefined;
   await using _ = file;
   const token = randomBytes(32).toString("base64url");
-  await file.writeFile(`${token}\n`);
+  try {
+    await file.writeFile(`${token}\n`);
+  } catch (error) {
+    // A full disk leaves an empty file, which no later start could use.
+    await rm(path, { force: true });
+    throw error;
+  }
   return token;
 }
 

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { connect } from "node:net";
 import { KsiError, type RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
@@ -55,6 +56,15 @@ test("a wrong token is answered UNAUTHORIZED, and the socket is closed with its 
 test("a socket that shows no token at all is closed with the same code", async () => {
   await using doors = await startTestDoors({ unauthorizedGraceMs: 50 });
   expect(await closeCode(await open(doors.socketUrl))).toBe(closeCodes.unauthorized);
+});
+
+test("a caller whose upgrade was refused cannot keep the daemon from stopping", async () => {
+  await using doors = await startTestDoors();
+  const caller = connect({ port: Number(new URL(doors.url).port), host: "127.0.0.1", allowHalfOpen: true }).resume();
+  caller.write("GET /trpc HTTP/1.1\r\nHost: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  await once(caller, "end");
+  await doors[Symbol.asyncDispose]();
+  caller.destroy();
 });
 
 test("a client that announces connectionParams and never sends them is closed", async () => {

@@ -53,7 +53,9 @@ export function startWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor
     socket.on("error", (error) => options.logger.debug({ err: error }, "socket failed"));
     const refusal = refuseUpgrade(request, wss.clients.size, options);
     if (refusal) {
-      socket.end(`HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      const answer = `HTTP/1.1 ${refusal}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`;
+      // The server no longer knows this socket: a caller who keeps it open would hold up the close for ever.
+      socket.end(answer, () => socket.destroy());
       return;
     }
     wss.handleUpgrade(request, socket, head, (ws) => {

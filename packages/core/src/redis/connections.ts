@@ -15,13 +15,20 @@ import type { AddressOptions } from "./store-url.ts";
 export type Purpose = "commands" | "subscriber" | "queue";
 
 const callTimeoutMs = 3_000;
+/**
+ * A connection that owes an answer for this long is given up for a new one. Its other side may be gone without a word (a
+ * failover, a router that forgot it), which TCP itself notices after a quarter of an hour.
+ */
+const silentMs = 10_000;
+/** For the other side to close as well. ioredis waits for it even where the connection is gone already. */
+const farewellMs = 100;
 const firstPauseMs = 50;
 const longestPauseMs = 1_000;
 
 const optionsFor = {
   // 0 retries: with more, ioredis repeats what was in flight, and an append that had arrived would be there twice.
-  commands: { maxRetriesPerRequest: 0, commandTimeout: callTimeoutMs },
-  subscriber: { maxRetriesPerRequest: 0, commandTimeout: callTimeoutMs },
+  commands: { maxRetriesPerRequest: 0, commandTimeout: callTimeoutMs, socketTimeout: silentMs },
+  subscriber: { maxRetriesPerRequest: 0, commandTimeout: callTimeoutMs, socketTimeout: silentMs },
   // BullMQ blocks on its connection for longer than any time limit.
   queue: { maxRetriesPerRequest: null },
 } as const satisfies Record<Purpose, RedisOptions>;
@@ -41,6 +48,7 @@ export function createConnections(address: AddressOptions, logger: Logger): Conn
         ...optionsFor[purpose],
         connectionName: `ksi:${name}`,
         connectTimeout: callTimeoutMs,
+        disconnectTimeout: farewellMs,
         retryStrategy: pauseMs,
       };
       const connection = purpose === "queue" ? new Redis(options) : new FailingConnection(options);
@@ -73,17 +81,22 @@ function pauseMs(attempt: number): number {
   return pause + Math.random() * firstPauseMs;
 }
 
-/** One line when the connection is lost and one when it is back, however often it was tried in between. */
+/**
+ * One line when the connection is lost and one when it is back, however often it was tried in between. Before the first
+ * contact there is nothing to lose: whoever opened the store is told why there is none.
+ */
 function logOutages(connection: Redis, name: string, logger: Logger): void {
+  let wasThere = false;
   let isAway = false;
   connection.on("error", (error: Error) => {
-    if (isAway) return;
+    if (isAway || !wasThere) return;
     isAway = true;
     const reason = recogniseStoreError(error)?.message ?? error.message;
     logger.warn({ connection: name, err: error }, `Redis is away: ${reason} Trying again.`);
   });
   connection.on("ready", () => {
     if (isAway) logger.info({ connection: name }, "Redis is back.");
+    wasThere = true;
     isAway = false;
   });
 }

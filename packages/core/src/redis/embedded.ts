@@ -156,7 +156,7 @@ async function launch(options: Launch): Promise<EmbeddedRedis> {
     watcher.close();
     const message = `The embedded Redis stopped by itself: ${how}.${await describeDisk(options.dir)}${tail.quote()}`;
     const error = new KsiError("STORE_UNAVAILABLE", message);
-    logger.error({ pid: child.pid, err: error }, error.message);
+    logger.error({ pid: child.pid }, error.message);
     options.onExit?.(error);
   });
   const close = async () => {

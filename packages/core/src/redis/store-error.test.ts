@@ -10,6 +10,7 @@ test.for([
   ["LOADING Redis is loading the dataset in memory", "still loading"],
   ["MOVED 3999 127.0.0.1:6381", "node of a Cluster"],
   ["ERR max number of clients reached", "maxclients"],
+  ['Unknown RESP type 72 "H". Please report this.', "not a Redis"],
   ["Command timed out", "took too long"],
   ["Connection is closed.", "connection to Redis is closed"],
 ] as const)("%s is a store that is unavailable", ([message, reason]) => {

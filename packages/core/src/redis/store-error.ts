@@ -39,13 +39,17 @@ const networkMeanings: Record<string, string> = {
 
 /** What ioredis says itself; it has no codes for these. */
 const clientMeanings: readonly [pattern: RegExp, meaning: string][] = [
-  [/^Command timed out/, "Redis took too long to answer. It may be overloaded, or the network may be cut."],
+  [
+    /^Command timed out|^Socket timeout/,
+    "Redis took too long to answer. It may be overloaded, or the network may be cut.",
+  ],
   [
     /^Reached the max retries per request|^Command aborted due to connection close/,
     "The connection to Redis is gone. What was being written may or may not have arrived.",
   ],
   [/^Connection is closed|^Stream isn't writeable/, "The connection to Redis is closed."],
   [/^All sentinels are unreachable/, "None of the Sentinels in KSI_REDIS_URL answers."],
+  [/^Unknown RESP type/, "What answers at Redis's address is not a Redis. Check KSI_REDIS_URL."],
   [/^ERR max number of clients reached/, "Redis has no connection left (maxclients)."],
 ];
 

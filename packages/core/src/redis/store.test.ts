@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createTempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
@@ -211,6 +211,32 @@ test("a lost connection is logged once, and once when it is back", async () => {
   await until(() => store.commands.ping().catch(() => undefined), { message: "Redis is back" });
   expect(lines).toEqual([expect.stringMatching(/^Redis is away: /), "Redis is back."]);
 });
+
+test("a Redis that was never there is told by the error alone", async () => {
+  const lines: string[] = [];
+  const logger = { ...silentLogger, warn: (_fields: object, message: string) => void lines.push(message) };
+  await expect(startStore({ url: "unix:///nowhere/s", logger, connectTimeoutMs: 200 })).rejects.toThrow("not exist");
+  expect(lines).toEqual([]);
+});
+
+test("a connection whose other side went without a word is replaced", async () => {
+  await using redis = await startFreshRedis();
+  const forwarded: Socket[] = [];
+  const proxy = createServer((caller) => {
+    const onward = connect(redis.store.commands.options.path ?? "");
+    caller.pipe(onward).pipe(caller);
+    for (const socket of [caller, onward]) forwarded.push(socket.on("error", () => undefined));
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const { port } = proxy.address() as AddressInfo;
+  await using store = await startStore({ url: `redis://127.0.0.1:${port}`, logger: silentLogger });
+  for (const socket of forwarded) socket.unpipe().pause();
+
+  await expect(store.commands.ping()).rejects.toMatchObject({ code: "STORE_UNAVAILABLE" });
+  await until(async () => (await store.commands.ping().catch(() => "")) === "PONG", { deadlineMs: 15_000 });
+  proxy.close();
+  for (const socket of forwarded) socket.destroy();
+}, 30_000);
 
 interface StoppableRedis extends AsyncDisposable {
   readonly url: string;

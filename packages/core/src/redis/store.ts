@@ -42,6 +42,8 @@ export interface StoreInfo {
 export interface Store extends AsyncDisposable {
   readonly mode: "embedded" | "external";
   readonly keys: Keys;
+  /** Aborted when the embedded Redis has ended by itself: nothing can be read or written any more. */
+  readonly exited: AbortSignal;
   /**
    * For calls that answer at once (no blocking commands). They fail with `STORE_UNAVAILABLE` when Redis is away, out of
    * memory or read-only; a call that was under way when the connection broke may or may not have been carried out.
@@ -66,16 +68,22 @@ const defaultConnectTimeoutMs = 3_000;
  */
 export async function startStore(options: StoreOptions): Promise<Store> {
   const keys = createKeys(options.prefix);
+  const exit = new AbortController();
   if (options.url !== undefined) {
     const { options: address, description } = parseStoreUrl(options.url);
-    return await open({ ...options, keys, address, description });
+    return await open({ ...options, keys, exited: exit.signal, address, description });
   }
   if (options.dir === undefined) throw new KsiError("INVALID_INPUT", "A store needs a url or a dir.");
-  const embedded = await startEmbeddedRedis({ ...options, dir: options.dir });
+  const onExit = (error: KsiError) => {
+    exit.abort(error);
+    options.onExit?.(error);
+  };
+  const embedded = await startEmbeddedRedis({ ...options, dir: options.dir, onExit });
   try {
     return await open({
       ...options,
       keys,
+      exited: exit.signal,
       embedded,
       address: { path: embedded.socketPath },
       description: embedded.socketPath,
@@ -88,13 +96,14 @@ export async function startStore(options: StoreOptions): Promise<Store> {
 
 interface Opening extends StoreOptions {
   readonly keys: Keys;
+  readonly exited: AbortSignal;
   readonly address: AddressOptions;
   readonly description: string;
   readonly embedded?: EmbeddedRedis;
 }
 
 async function open(opening: Opening): Promise<Store> {
-  const { keys, address, embedded, logger } = opening;
+  const { keys, exited, address, embedded, logger } = opening;
   const connections = createConnections(address, logger);
   const commands = connections.connect("commands", "commands");
   try {
@@ -109,6 +118,7 @@ async function open(opening: Opening): Promise<Store> {
   const store: Store = {
     mode: embedded ? "embedded" : "external",
     keys,
+    exited,
     commands,
     connect: (name, purpose) => connections.connect(name, purpose),
     info: () => readInfo(commands),
