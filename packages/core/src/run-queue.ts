@@ -87,7 +87,7 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
       return jobs.filter(Boolean).map((job) => ({ run_id: job.data.run_id, worker_id: job.processedBy }));
     },
     async consume(options) {
-      const { PatientWorker } = await import("./patient-worker.ts");
+      const { PatientWorker } = await import("./run-queue-worker.ts");
       const worker = new PatientWorker<RunJob>(name, (job: Job<RunJob>) => options.work(job.data), {
         connection: store.connect("worker", "queue"),
         prefix,

@@ -1,6 +1,6 @@
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { PatientWorker } from "./patient-worker.ts";
+import { PatientWorker } from "./run-queue-worker.ts";
 import { startFreshRedis } from "./testing/fresh-redis.ts";
 
 test("a Redis that refuses is asked again after a pause, and not at once", async () => {
