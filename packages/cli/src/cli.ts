@@ -1,5 +1,5 @@
 /** What every command is given, and the options that every command takes. */
-import { Command } from "@commander-js/extra-typings";
+import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import { parseUrl } from "./parse.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -26,12 +26,16 @@ export type Program = ReturnType<typeof createBaseProgram>;
 export function createBaseProgram({ terminal, version }: Cli) {
   return new Command("ksi")
     .description("KSI runs AI agents as a service: a daemon, and the commands that talk to it.")
-    .version(version, "-V, --version", "print the version")
+    .version(version, "-V, --version", "print the version (-v does, too)")
+    .addOption(new Option("-v").hideHelp())
+    .on("option:v", () => {
+      terminal.out.line(version);
+      throw new CommanderError(0, "commander.version", version);
+    })
     .option("--url <url>", "the daemon's address (KSI_URL; default: the daemon of the data directory)", parseUrl)
     .option("--token <token>", "the daemon's token (better in KSI_TOKEN; default: that of the data directory)")
     .option("--data-dir <folder>", "the daemon's data directory (KSI_DATA_DIR; default: ~/.ksi)")
     .helpOption("-h, --help", "print this help")
-    .helpCommand("help [command]", "print the help of a command")
     .configureHelp({
       showGlobalOptions: true,
       styleTitle: (text) => terminal.out.style("bold", text),

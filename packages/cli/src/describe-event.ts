@@ -1,6 +1,6 @@
 /** One line about an event of a run, for people. */
 import type { Json, RunEvent } from "@ksi/client";
-import { formatCost, formatDuration, formatTokens, printable, shorten } from "./format.ts";
+import { formatCost, formatDuration, formatTokens, shorten } from "./format.ts";
 
 /** One of the four events after which a run says nothing more. */
 export type FinalRunEvent = Extract<
@@ -26,7 +26,7 @@ export function isFinalEvent(event: RunEvent): event is FinalRunEvent {
 export function describeCompletion({ payload }: Completed): string {
   const { model, duration_ms, usage, cost_usd } = payload;
   const parts = [
-    printable(model),
+    model,
     formatDuration(duration_ms),
     usage && `${formatTokens(usage)} tokens`,
     cost_usd === undefined ? undefined : formatCost(cost_usd),
@@ -36,8 +36,13 @@ export function describeCompletion({ payload }: Completed): string {
 
 /** `Bash  ls -la`: the tool, and the part of its input that says the most. */
 export function describeToolUse({ payload }: ToolUse, width: number): string {
-  const subject = shorten(printable(subjectOf(payload.input)), Math.max(20, width - payload.name.length - 4));
-  return subject ? `${printable(payload.name)}  ${subject}` : printable(payload.name);
+  const subject = shorten(subjectOf(payload.input), Math.max(20, width - payload.name.length - 4));
+  return subject ? `${payload.name}  ${subject}` : payload.name;
+}
+
+/** The daemon speaks to all its clients; what it calls `timeout_ms` is an option here. */
+export function describeError({ code, message }: { code: string; message: string }): string {
+  return code === "RUN_TIMED_OUT" ? message.replace(/\btimeout_ms\b/, "--timeout") : message;
 }
 
 const tellingFields = ["command", "file_path", "path", "pattern", "url", "query", "description", "prompt"];

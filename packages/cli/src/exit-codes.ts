@@ -28,6 +28,12 @@ export const exitCode = {
   cancelled: 130,
 } as const;
 
+/** For help texts: those that a script asks for first. */
+export const exitCodeHelp = `
+Exit codes: ${exitCode.ok} it worked, ${exitCode.runFailed} the run did not complete, ${exitCode.usage} wrong usage,
+${exitCode.unreachable} no daemon answers, ${exitCode.timedOut} a time limit passed, ${exitCode.cancelled} cancelled.
+The README of @ksi/cli has them all.`;
+
 export type ExitCode = (typeof exitCode)[keyof typeof exitCode];
 
 /** The exit code of a command that ends with this error. A code without a row does not compile. */

@@ -63,6 +63,11 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
     .join("\n");
 }
 
+/** Columns that its longest line takes. */
+export function tableWidth(table: string): number {
+  return Math.max(...table.split("\n").map(visibleLength));
+}
+
 /** At most `max` characters on one line; longer text ends in an ellipsis. */
 export function shorten(text: string, max: number): string {
   const line = text.replace(/\s+/g, " ").trim();

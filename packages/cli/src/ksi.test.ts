@@ -1,5 +1,6 @@
 /** The built `ksi` as a user has it: real processes, a real daemon, a real Redis. Built by `npm run build`. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
@@ -176,7 +177,8 @@ describe("with a running daemon", () => {
   });
 
   test("a run that takes too long ends with 124, one that fails with 1 and its reason", async () => {
-    expect(await ksi(["run", "one two", "--timeout", "200ms", ...slowly(60_000)], here)).toMatchObject({ code: 124 });
+    const late = await ksi(["run", "one two", "--timeout", "200ms", ...slowly(60_000)], here);
+    expect(late).toMatchObject({ code: 124, stderr: expect.stringContaining("Give it more with --timeout") });
     const failing = await ksi(["run", "x", "--model", "no-such-model"], here);
     expect(failing.code).toBeGreaterThan(0);
     expect(lines(failing.stderr)).toHaveLength(1);
@@ -185,6 +187,10 @@ describe("with a running daemon", () => {
   test.each([
     ["a flag that is not there", ["run", "--colour", "x"], 2, "--colour"],
     ["a command that is nearly one", ["stauts"], 2, "Did you mean status?"],
+    ["a command that is nothing like one", ["bogus"], 2, 'There is no command "bogus".\n'],
+    ["help for a command that is not there", ["help", "nope"], 2, 'There is no command "nope".\n'],
+    ["help for a subcommand that is not there", ["agents", "help", "nope"], 2, 'There is no command "nope".\n'],
+    ["a time that is too long", ["run", "-t", "48h", "x"], 2, "--timeout <time>' argument '48h' is invalid"],
     ["a time that is none", ["run", "-t", "soon", "x"], 2, "30s"],
     ["a session id that is none", ["run", "-s", "A", "x"], 2, "session_id"],
     ["no prompt", ["run"], 2, "Give a prompt"],
@@ -197,6 +203,32 @@ describe("with a running daemon", () => {
     expect(finished).toMatchObject({ code, stdout: "" });
     expect(finished.stderr).toContain(word);
     expect(finished.stderr).not.toMatch(/^ +at /m);
+  });
+
+  test("help names the exit codes, and -v the version", async () => {
+    for (const argv of [["--help"], ["help", "run"]]) {
+      const { code, stdout } = await ksi(argv, here);
+      expect(code).toBe(0);
+      expect(stdout).toContain("Exit codes: 0 it worked, 1 the run did not complete");
+    }
+    expect(await ksi(["-v"], here)).toEqual(await ksi(["--version"], here));
+  });
+
+  test("runs without a hit says what was asked for", async () => {
+    const { code, stdout, stderr } = await ksi(["runs", "--status", "timed_out", "-s", randomUUID()], here);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).toMatch(/^No run of session [0-9a-f-]{36} has the status timed_out\.\n$/);
+  });
+
+  test("run says once that it waits for its session's earlier runs, and nothing when it does not", async () => {
+    const session = randomUUID();
+    const slow = await ksi(["run", "-d", "--json", "-s", session, "one two", ...slowly(60_000)], here);
+    await using run = start(["run", "-s", session, "three"], here);
+    await until(() => run.text.stderr.includes("Waiting for the session's earlier runs"));
+    await ksi(["cancel", JSON.parse(slow.stdout).run_id], here);
+    expect(await run.finished).toMatchObject({ code: 0, stdout: "three\n" });
+    expect(run.text.stderr.match(/Waiting/g)).toHaveLength(1);
+    expect((await ksi(["run", "-s", session, "four"], here)).stderr).not.toContain("Waiting");
   });
 
   test("who stands outside of the roots and gave no --cwd is told what to do", async () => {
@@ -318,6 +350,7 @@ describe("Ctrl-C of a daemon", () => {
       return daemon.child.exitCode !== null;
     });
     expect(await daemon.finished).toMatchObject({ code: 130 });
+    expect(daemon.text.stderr).toContain("Stopped at once; 1 run was killed.");
     await until(async () => (await processesOf(here.dataDir)).length === 0, { message: "no process is left" });
   });
 });

@@ -29,3 +29,19 @@ test("a log joins the pieces of a text and gives every other event a line of its
       "failed     RUNNER_CRASHED: The agent ended.\n",
   );
 });
+
+test("control characters of an agent and its tools reach a pipe, and no terminal", () => {
+  const header = { id: "e", source: "ksi", timestamp: "2026-01-10T12:00:00.000Z", run_id: "r", session_id: "s" };
+  const events: RunEvent[] = [
+    { ...header, event_type: "run.text", payload: { text: "\u001b[2Jhi\n" } },
+    { ...header, event_type: "run.tool_result", payload: { tool_use_id: "t", content: "\u009b2Jok", is_error: false } },
+  ];
+  const shown = (isTty: boolean) => {
+    const { out, text } = createRecordedTerminal({ out: isTty, err: isTty });
+    const show = createLogView(out);
+    for (const event of events) show(event);
+    return text.out.replace(/\d\d:\d\d:\d\d /, "");
+  };
+  expect(shown(false)).toBe("\u001b[2Jhi\ntool done  \u009b2Jok\n");
+  expect(shown(true)).toBe("[2Jhi\ntool done  2Jok\n");
+});

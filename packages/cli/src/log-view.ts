@@ -1,7 +1,7 @@
 /** A run's events as a log for people: one line an event, the pieces of a text joined. */
 import type { RunEvent } from "@ksi/client";
-import { describeCompletion, describeToolUse } from "./describe-event.ts";
-import { formatDuration, printable, shorten } from "./format.ts";
+import { describeCompletion, describeError, describeToolUse } from "./describe-event.ts";
+import { formatDuration, shorten } from "./format.ts";
 import type { Stream, Style } from "./terminal.ts";
 
 /** Writes to `out`; text stands between the lines as the agent wrote it. */
@@ -10,7 +10,7 @@ export function createLogView(out: Stream): (event: RunEvent) => void {
 
   return (event) => {
     if (event.event_type === "run.text") {
-      out.writeForeign(event.payload.text);
+      out.write(out.foreign(event.payload.text));
       isMidLine = !event.payload.text.endsWith("\n");
       return;
     }
@@ -19,7 +19,8 @@ export function createLogView(out: Stream): (event: RunEvent) => void {
     if (isMidLine) out.line();
     isMidLine = false;
     const time = new Date(event.timestamp).toLocaleTimeString("sv-SE");
-    out.line(`${out.style("dim", time)} ${out.style(entry.style, entry.name.padEnd(10))} ${entry.text}`.trimEnd());
+    const name = out.style(entry.style, entry.name.padEnd(10));
+    out.line(`${out.style("dim", time)} ${name} ${out.foreign(entry.text)}`.trimEnd());
   };
 }
 
@@ -33,21 +34,21 @@ function describe(event: Exclude<RunEvent, { event_type: "run.text" }>, columns:
   const room = columns - 22;
   switch (event.event_type) {
     case "run.queued":
-      return { name: "queued", style: "dim", text: `${printable(event.payload.model)} · session ${event.session_id}` };
+      return { name: "queued", style: "dim", text: `${event.payload.model} · session ${event.session_id}` };
     case "run.started": {
       const { model, runner, attempt } = event.payload;
       const again = attempt > 1 ? `, attempt ${attempt}` : "";
-      return { name: "started", style: "cyan", text: `${printable(model)} by runner ${runner}${again}` };
+      return { name: "started", style: "cyan", text: `${model} by runner ${runner}${again}` };
     }
     case "run.requeued":
-      return { name: "requeued", style: "yellow", text: printable(event.payload.reason) };
+      return { name: "requeued", style: "yellow", text: event.payload.reason };
     case "run.thinking":
       return undefined;
     case "run.tool_use":
       return { name: "tool", style: "cyan", text: describeToolUse(event, room) };
     case "run.tool_result": {
       const { is_error, content } = event.payload;
-      const text = shorten(printable(content), room);
+      const text = shorten(content, room);
       return { name: is_error ? "tool error" : "tool done", style: is_error ? "red" : "dim", text };
     }
     case "run.retrying": {
@@ -56,7 +57,7 @@ function describe(event: Exclude<RunEvent, { event_type: "run.text" }>, columns:
       return { name: "retrying", style: "yellow", text };
     }
     case "run.permission_denied":
-      return { name: "denied", style: "yellow", text: printable(event.payload.tool_name) };
+      return { name: "denied", style: "yellow", text: event.payload.tool_name };
     case "run.completed":
       return { name: "completed", style: "green", text: describeCompletion(event) };
     case "run.failed":
@@ -70,6 +71,6 @@ function describe(event: Exclude<RunEvent, { event_type: "run.text" }>, columns:
   }
 }
 
-function describeFailure({ code, message }: { code: string; message: string }): string {
-  return `${code}: ${printable(message)}`;
+function describeFailure(error: { code: string; message: string }): string {
+  return `${error.code}: ${describeError(error)}`;
 }

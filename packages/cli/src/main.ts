@@ -5,6 +5,7 @@ import { type Cli, createBaseProgram, examples } from "./cli.ts";
 import { addAgentsCommand } from "./commands/agents.ts";
 import { addCancelCommand } from "./commands/cancel.ts";
 import { addConfigCommand } from "./commands/config.ts";
+import { addHelpCommand, refuseUnknownCommand } from "./commands/help.ts";
 import { addInboxCommand } from "./commands/inbox.ts";
 import { addLogsCommand } from "./commands/logs.ts";
 import { addRunCommand } from "./commands/run.ts";
@@ -15,7 +16,7 @@ import { addSessionsCommand } from "./commands/sessions.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addTokenCommand } from "./commands/token.ts";
 import { addWorkerCommand } from "./commands/worker.ts";
-import { exitCode } from "./exit-codes.ts";
+import { exitCode, exitCodeHelp } from "./exit-codes.ts";
 import { reportFailure } from "./report-failure.ts";
 import { createTerminal, exitWhenReaderLeaves } from "./terminal.ts";
 
@@ -72,6 +73,8 @@ function createProgram(cli: Cli) {
   addAgentsCommand(program, cli);
   addSendCommand(program, cli);
   addInboxCommand(program, cli);
+  addHelpCommand(program);
+  program.on("command:*", ([name = ""]: string[]) => refuseUnknownCommand(program, name));
   program.addHelpText(
     "after",
     examples(cli, [
@@ -80,6 +83,7 @@ function createProgram(cli: Cli) {
       ["ksi help run", "all about a command"],
     ]),
   );
+  program.addHelpText("after", exitCodeHelp);
   return program;
 }
 

@@ -1,5 +1,6 @@
+import { limits } from "@ksi/contract";
 import { expect, test } from "vitest";
-import { parseDuration, parseInteger, parseJson, parseJsonObject, parseList, parseUrl } from "./parse.ts";
+import { parseInteger, parseJson, parseJsonObject, parseList, parseTimeout, parseUrl } from "./parse.ts";
 
 test.each([
   ["90", 90_000],
@@ -10,11 +11,16 @@ test.each([
   ["1h", 3_600_000],
   ["1h30m", 5_400_000],
 ])("the duration %s is %d ms", (text, ms) => {
-  expect(parseDuration(text)).toBe(ms);
+  expect(parseTimeout(text)).toBe(ms);
 });
 
 test.each(["", "0", "-1", "5d", "1h 30m", "s", "1e3", "30ss", "0.1ms", "Infinity"])("%j is no duration", (text) => {
-  expect(() => parseDuration(text)).toThrow("Give seconds, or a duration such as");
+  expect(() => parseTimeout(text)).toThrow("Give seconds, or a duration such as");
+});
+
+test("a duration is refused only beyond what the daemon takes", () => {
+  expect(parseTimeout("24h")).toBe(limits.runTimeoutMsMax);
+  for (const text of ["48h", "24h1ms"]) expect(() => parseTimeout(text)).toThrow("24h at the most");
 });
 
 test("a whole number outside of its bounds is refused with them", () => {

@@ -2,10 +2,12 @@
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { JsonObject } from "@ksi/client";
 
+/** `limits.runTimeoutMsMax` of the contract, whose schemas would make the start of every command slower. */
+const timeoutMaxMs = 86_400_000;
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 
-/** Milliseconds of `90` (seconds), `500ms`, `30s`, `1.5m`, `1h` or `1h30m`. */
-export function parseDuration(text: string): number {
+/** Milliseconds of `90` (seconds), `500ms`, `30s`, `1.5m`, `1h` or `1h30m`, up to a run's longest time limit. */
+export function parseTimeout(text: string): number {
   const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
   const isWhole = parts.length > 0 && parts.map(([part]) => part).join("") === text;
   const ms = isWhole
@@ -16,6 +18,7 @@ export function parseDuration(text: string): number {
   if (!Number.isFinite(ms) || Math.round(ms) < 1) {
     throw new InvalidArgumentError("Give seconds, or a duration such as 500ms, 30s, 5m or 1h30m.");
   }
+  if (ms > timeoutMaxMs) throw new InvalidArgumentError(`A run can take ${timeoutMaxMs / unitMs.h}h at the most.`);
   return Math.round(ms);
 }
 

@@ -3,16 +3,15 @@ import { CommanderError } from "@commander-js/extra-typings";
 import { KsiError } from "@ksi/contract/errors";
 import type { Cli } from "./cli.ts";
 import { exitCode, exitCodes } from "./exit-codes.ts";
-import { printable } from "./format.ts";
 
 export function reportFailure(thrown: unknown, { terminal, env }: Cli): number {
   // Commander has said already what was wrong, or has printed the help that was asked for.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? exitCode.ok : exitCode.usage;
   const { err } = terminal;
   const error = toKsiError(thrown);
-  if (error.code === "RUN_CANCELLED") err.line(err.style("yellow", `✗ ${printable(error.message)}`));
-  else err.line(`${err.style("red", "✗")} ${printable(error.message)}`);
-  if (env.KSI_DEBUG) err.line(err.style("dim", describe(thrown)));
+  if (error.code === "RUN_CANCELLED") err.line(err.style("yellow", `✗ ${err.foreign(error.message)}`));
+  else err.line(`${err.style("red", "✗")} ${err.foreign(error.message)}`);
+  if (env.KSI_DEBUG) err.line(err.style("dim", err.foreign(describe(thrown))));
   return exitCodes[error.code];
 }
 

@@ -6,7 +6,7 @@
  */
 import type { RunEvent } from "@ksi/client";
 import { describeCompletion, describeToolUse } from "./describe-event.ts";
-import { formatDuration, printable, shorten } from "./format.ts";
+import { formatDuration, shorten } from "./format.ts";
 import { createSpinner } from "./spinner.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -46,7 +46,7 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
     if (out.isTty) spinner.hide();
     if (isSeam && lastCharacter !== "" && !/\s/.test(lastCharacter) && !/^\s/.test(text)) out.write("\n");
     isSeam = false;
-    out.writeForeign(text);
+    out.write(out.foreign(text));
     lastCharacter = text.at(-1) ?? "";
     isMidLine = lastCharacter !== "\n";
   }
@@ -64,7 +64,8 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
     err.line(text);
   }
 
-  const dim = (text: string) => err.style("dim", text);
+  const dim = (text: string) => err.style("dim", err.foreign(text));
+  const yellow = (text: string) => err.style("yellow", err.foreign(text));
 
   function show(event: RunEvent) {
     switch (event.event_type) {
@@ -74,7 +75,7 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
         runner = event.payload.runner;
         return spinner.show(`${event.payload.model} is thinking`);
       case "run.requeued":
-        note(dim(`back in line: ${printable(event.payload.reason)}`));
+        note(dim(`back in line: ${event.payload.reason}`));
         return spinner.show("waiting in line");
       case "run.thinking":
         return undefined;
@@ -86,16 +87,16 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
         note(dim(`● ${describeToolUse(event, err.columns ?? 120)}`));
         return spinner.show(`${event.payload.name} is at work`);
       case "run.tool_result":
-        if (event.payload.is_error) note(dim(`  ✗ ${shorten(printable(event.payload.content), 200)}`));
+        if (event.payload.is_error) note(dim(`  ✗ ${shorten(event.payload.content, 200)}`));
         return spinner.show("thinking");
       case "run.retrying": {
         const { attempt, delay_ms, status } = event.payload;
         const reason = status === undefined ? "the provider did not answer" : `the provider answered ${status}`;
-        return note(err.style("yellow", `… ${reason}; try ${attempt + 1} in ${formatDuration(delay_ms)}`));
+        return note(yellow(`… ${reason}; try ${attempt + 1} in ${formatDuration(delay_ms)}`));
       }
       case "run.permission_denied": {
         const { tool_name, reason = "it is not among the tools that this run may use" } = event.payload;
-        return note(err.style("yellow", `● ${printable(tool_name)} was not allowed: ${printable(reason)}`));
+        return note(yellow(`● ${tool_name} was not allowed: ${reason}`));
       }
       case "run.completed": {
         const { result, output } = event.payload;

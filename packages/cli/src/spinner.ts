@@ -2,7 +2,7 @@
  * A small sign of life on a terminal's last line, with the time that has passed. Where stderr is no terminal it is
  * silent. Hidden whenever something else is written, so that it never mixes with an answer.
  */
-import { printable, shorten } from "./format.ts";
+import { shorten } from "./format.ts";
 import type { Stream } from "./terminal.ts";
 
 export interface Spinner extends Disposable {
@@ -40,7 +40,7 @@ export function createSpinner(stream: Stream, isPlain: boolean): Spinner {
   };
   return {
     show(next) {
-      label = printable(next);
+      label = stream.foreign(next);
       if (timer) return;
       timer = setInterval(draw, frameMs);
       draw();

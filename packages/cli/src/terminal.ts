@@ -11,9 +11,9 @@ export interface Stream {
   readonly isTty: boolean;
   /** Writes as it is. */
   write(text: string): void;
-  /** Writes text that came from an agent or a message: as it is into a pipe, without control characters on a terminal. */
-  writeForeign(text: string): void;
   line(text?: string): void;
+  /** Text that came from an agent, a message or the daemon: as it is for a pipe, without control characters for a terminal. */
+  foreign(text: string): string;
   /** The text in this style, where the stream shows colours. */
   style(style: Style, text: string): string;
   /** Columns of the terminal; `undefined` for a pipe. */
@@ -50,8 +50,8 @@ function createStream(stream: NodeJS.WriteStream): Stream {
   return {
     isTty,
     write,
-    writeForeign: (text) => write(isTty ? printable(text) : text),
     line: (text = "") => write(`${text}\n`),
+    foreign: (text) => (isTty ? printable(text) : text),
     style: (style, text) => styleText(style, text, { stream }),
     get columns() {
       return isTty ? stream.columns : undefined;

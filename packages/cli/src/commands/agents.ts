@@ -2,9 +2,10 @@
 import type { Agent, KsiClient } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
-import { formatAge, formatTable, printable } from "../format.ts";
+import { formatAge, formatTable } from "../format.ts";
 import { parseJsonObject, parseList } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
+import { addHelpCommand } from "./help.ts";
 
 export function addAgentsCommand(program: Program, cli: Cli): void {
   const agents = program
@@ -69,6 +70,8 @@ export function addAgentsCommand(program: Program, cli: Cli): void {
       const unregistered = await link.ksi.agents.unregister(agentId);
       cli.terminal.out.line(json ? JSON.stringify(unregistered) : `Unregistered ${agentId}.`);
     });
+
+  addHelpCommand(agents);
 }
 
 async function listAll({ agents }: KsiClient): Promise<Agent[]> {
@@ -85,9 +88,9 @@ async function listAll({ agents }: KsiClient): Promise<Agent[]> {
 function formatAgents(agents: readonly Agent[], out: Stream, nowMs: number): string {
   const headings = ["AGENT", "PROFILE", "CAPABILITIES", "REGISTERED"].map((text) => out.style("dim", text));
   const rows = agents.map(({ agent_id, profile, capabilities, registered_at }) => [
-    agent_id,
-    profile === undefined ? "-" : printable(profile),
-    printable(capabilities.join(",")) || "-",
+    out.foreign(agent_id),
+    profile === undefined ? "-" : out.foreign(profile),
+    out.foreign(capabilities.join(",")) || "-",
     formatAge(registered_at, nowMs),
   ]);
   // In a pipe every line is an agent.

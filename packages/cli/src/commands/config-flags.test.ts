@@ -1,7 +1,7 @@
 import { Command } from "@commander-js/extra-typings";
 import { loadConfig } from "@ksi/server";
 import { expect, test } from "vitest";
-import { addConfigFlags, readConfigFlags } from "./config-flags.ts";
+import { addConfigFlags, addWorkerFlags, readConfigFlags } from "./config-flags.ts";
 
 function parse(...argv: string[]) {
   const program = new Command("ksi").option("--url <url>").option("--data-dir <folder>");
@@ -35,4 +35,15 @@ test("--model and --allow are what one would try first", () => {
     default_model: "opus",
     roots: "/a,/b",
   });
+});
+
+test("a worker takes and shows only the flags that it uses", () => {
+  const program = new Command("ksi").option("--url <url>").option("--data-dir <folder>");
+  const worker = program.configureHelp({ showGlobalOptions: true }).command("worker");
+  addWorkerFlags(worker);
+  const help = worker.helpInformation();
+  for (const used of ["--redis-url", "--max-concurrent-runs", "--roots", "--data-dir"]) expect(help).toContain(used);
+  for (const unused of ["--host", "--port", "--no-worker", "--insecure-bind", "--url"]) {
+    expect(help).not.toContain(`${unused} `);
+  }
 });

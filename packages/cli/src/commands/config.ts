@@ -11,12 +11,12 @@ export function addConfigCommand(program: Program, cli: Cli): void {
       "Prints the settings that a daemon started here, with these flags, would have, and where each came from.\n" +
         "Flags win over the environment (KSI_*), that over ksi.config.yaml, that over defaults. Secrets are masked.",
     )
-    .option("--json", "print one line of JSON")
+    .option("--json", "print one line of JSON: for each setting its value and source")
     .addHelpText(
       "after",
       examples(cli, [
         ["ksi config", "all settings"],
-        ["ksi config --json | jq .port", "one of them, for a script"],
+        ["ksi config --json | jq .port.value", "one of them, for a script"],
       ]),
     )
     .action(async ({ json }, self) => {

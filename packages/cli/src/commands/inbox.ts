@@ -2,7 +2,6 @@
 import type { Message } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { follow } from "../follow.ts";
-import { printable } from "../format.ts";
 import type { Stream } from "../terminal.ts";
 
 export function addInboxCommand(program: Program, cli: Cli): void {
@@ -35,11 +34,12 @@ export function addInboxCommand(program: Program, cli: Cli): void {
     });
 }
 
-/** `10:02:11 alice → bob  DIRECT_MESSAGE  hello`. */
-function describeMessage({ timestamp, source, target, event_type, payload }: Message, out: Stream): string {
+/** `10:02:11 alice → bob  DIRECT_MESSAGE  hello`. @internal for its test */
+export function describeMessage({ timestamp, source, target, event_type, payload }: Message, out: Stream): string {
   const time = new Date(timestamp).toLocaleTimeString("sv-SE");
-  const way = `${out.style("cyan", source)} → ${target ?? "everyone"}`;
-  return `${out.style("dim", time)} ${way}  ${out.style("dim", printable(event_type))}  ${printable(textOf(payload))}`;
+  const way = `${out.style("cyan", out.foreign(source))} → ${out.foreign(target ?? "everyone")}`;
+  const type = out.style("dim", out.foreign(event_type));
+  return `${out.style("dim", time)} ${way}  ${type}  ${out.foreign(textOf(payload))}`;
 }
 
 /** What `ksi send "…"` wrote, or the JSON as it is. */

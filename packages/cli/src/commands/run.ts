@@ -4,9 +4,10 @@ import type { KsiClient, RunHandle, SpawnRequest } from "@ksi/client";
 import { KsiError } from "@ksi/contract/errors";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect, type Link } from "../connect.ts";
-import { isFinalEvent } from "../describe-event.ts";
+import { describeError, isFinalEvent } from "../describe-event.ts";
+import { exitCodeHelp } from "../exit-codes.ts";
 import { listenForInterrupts, onceAborted } from "../interrupts.ts";
-import { parseDuration, parseInteger, parseJsonObject, parseList } from "../parse.ts";
+import { parseInteger, parseJsonObject, parseList, parseTimeout } from "../parse.ts";
 import { buildRunRequest } from "../run-request.ts";
 import { createJsonView, createRunView, type RunView } from "../run-view.ts";
 import { type ConnectionWatch, watchConnection } from "../watch-connection.ts";
@@ -28,7 +29,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
     .option("-C, --cwd <folder>", "where the agent works (default: here)")
     .option("--tools <names>", "only these of the daemon's tools, as Read,Grep", parseList)
     .option("--no-tools", "no tools at all")
-    .option("-t, --timeout <time>", "time limit: seconds, or 500ms, 30s, 5m, 1h30m", parseDuration)
+    .option("-t, --timeout <time>", "time limit: seconds, or 500ms, 30s, 5m, 1h30m", parseTimeout)
     .option("--system-prompt <text>", "added to the agent's own system prompt")
     .option("--schema <file>", "a JSON Schema; stdout then holds the JSON that satisfies it")
     .option("--metadata <json>", "a JSON object of yours, kept with the run", parseJsonObject)
@@ -47,6 +48,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
         ['ksi run --detach "…"', "leave at once; `ksi logs RUN -f` shows it"],
       ]),
     )
+    .addHelpText("after", exitCodeHelp)
     .action(async (words, _options, command) => {
       const { url, token, dataDir, ...options } = command.optsWithGlobals();
       const request = await buildRunRequest(words, options, cli);
@@ -66,8 +68,11 @@ export function addRunCommand(program: Program, cli: Cli): void {
       await using link = await connect({ url, token, dataDir }, cli, watch);
       const spawning = { ...request, ...chooseCwd(options.cwd, link, cli) };
       const run = await spawn(link.ksi, spawning, options.cwd === undefined);
-      if (options.detach) printAccepted(run, options.json === true, cli);
-      else await follow({ run, view, watch, interrupted: interrupts.signal });
+      if (options.detach) return printAccepted(run, options.json === true, cli);
+      if (request.session_id !== undefined && (await waitsForOthers(link.ksi, run))) {
+        view.note("Waiting for the session's earlier runs…");
+      }
+      await follow({ run, view, watch, interrupted: interrupts.signal });
     });
 }
 
@@ -107,6 +112,19 @@ function printAccepted({ run_id, session_id }: RunHandle, isJson: boolean, { ter
   if (err.isTty) err.line(err.style("dim", `Follow it with: ksi logs ${run_id} -f`));
 }
 
+const countDeadlineMs = 2_000;
+
+/** Whether runs that were there before this one have to end first. */
+async function waitsForOthers(ksi: KsiClient, { run_id, session_id }: RunHandle): Promise<boolean> {
+  try {
+    const { runs } = await ksi.runs.list({ session_id }, { signal: AbortSignal.timeout(countDeadlineMs) });
+    const earlier = runs.slice(runs.findIndex((run) => run.run_id === run_id) + 1);
+    return earlier.some(({ status }) => status === "queued" || status === "running");
+  } catch {
+    return false; // a notice is not worth failing for
+  }
+}
+
 interface FollowedRun {
   run: RunHandle;
   view: RunView;
@@ -126,8 +144,8 @@ async function follow({ run, view, watch, interrupted }: FollowedRun): Promise<v
     view.show(event);
     if (!isFinalEvent(event)) continue;
     if (event.event_type === "run.completed") return;
-    const { code, message, details } = event.payload.error;
-    throw new KsiError(code, message, { details });
+    const { code, details } = event.payload.error;
+    throw new KsiError(code, describeError(event.payload.error), { details });
   }
   const { code, message } = KsiError.from(leaving.signal.reason);
   throw new KsiError(code, `${message} \`ksi logs ${run.run_id} -f\` shows what becomes of the run.`);

@@ -4,7 +4,7 @@ import { Option } from "@commander-js/extra-typings";
 import type { Run, RunStatus } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
-import { formatAge, formatDuration, formatTable, printable } from "../format.ts";
+import { formatAge, formatDuration, formatTable, tableWidth } from "../format.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream, Style } from "../terminal.ts";
 
@@ -47,17 +47,42 @@ export function addRunsCommand(program: Program, cli: Cli): void {
       const { out, err } = cli.terminal;
       if (json) for (const run of runs) out.line(JSON.stringify(run));
       else if (runs.length > 0) out.line(formatRuns(runs, out, Date.now()));
-      else err.line('There are no runs. Start one: ksi run "What is 2+2?"');
+      else err.line(describeNone(status, session));
     });
 }
 
-function formatRuns(runs: readonly Run[], out: Stream, nowMs: number): string {
+function describeNone(status: string | undefined, session: string | undefined): string {
+  const whose = session === undefined ? "" : ` of session ${session}`;
+  if (status !== undefined) return `No run${whose} has the status ${status}.`;
+  if (session !== undefined) return `There is no run${whose}.`;
+  return 'There are no runs. Start one: ksi run "What is 2+2?"';
+}
+
+/** @internal for its test */
+export function formatRuns(runs: readonly Run[], out: Stream, nowMs: number): string {
+  const table = tabulate(runs, out, nowMs);
+  const { columns = Number.POSITIVE_INFINITY } = out;
+  if (tableWidth(table) <= columns) return table;
+  const shortened = runs.map((run) => ({
+    ...run,
+    run_id: beginning(run.run_id),
+    session_id: beginning(run.session_id),
+  }));
+  return tabulate(shortened, out, nowMs);
+}
+
+/** Enough of a random id to tell it from others, and for `ksi logs` and `ksi cancel` to find the run. */
+function beginning(id: string): string {
+  return id.slice(0, 8);
+}
+
+function tabulate(runs: readonly Run[], out: Stream, nowMs: number): string {
   const headings = ["RUN", "SESSION", "STATUS", "MODEL", "AGE", "TOOK"].map((text) => out.style("dim", text));
   const rows = runs.map((run) => [
-    run.run_id,
-    run.session_id,
+    out.foreign(run.run_id),
+    out.foreign(run.session_id),
     out.style(statusStyles[run.status], run.status),
-    printable(run.model),
+    out.foreign(run.model),
     formatAge(run.created_at, nowMs),
     run.duration_ms === undefined ? "" : formatDuration(run.duration_ms),
   ]);

@@ -31,15 +31,18 @@ export function addServeCommand(program: Program, cli: Cli): void {
       const { loadConfig, startDaemon } = await import("@ksi/server");
       const { config } = await loadConfig({ flags: readConfigFlags(self), env: cli.env, cwd: cli.cwd });
       let daemon: Daemon | undefined;
+      let running: number | undefined;
       using interrupts = listenForInterrupts(() => {
         daemon?.kill();
+        cli.terminal.err.line(killNotice(daemon?.redis.mode === "embedded" ? running : undefined));
         process.exit(exitCode.cancelled);
       });
       daemon = await startDaemon(config);
       cli.terminal.out.write(banner(daemon, config, cli));
       await Promise.race([daemon.closed, interrupted(interrupts.signal)]);
       if (!interrupts.signal.aborted) return;
-      cli.terminal.err.line(await drainNotice(daemon, config, cli));
+      running = await countRunning(daemon, config, cli);
+      cli.terminal.err.line(drainNotice(running, config));
       await daemon.close();
       cli.terminal.err.line("Stopped.");
     });
@@ -95,12 +98,17 @@ function interrupted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => onceAborted(signal, resolve));
 }
 
-async function drainNotice(daemon: Daemon, config: Config, cli: Cli): Promise<string> {
-  const running = await countRunning(daemon, config, cli);
+function drainNotice(running: number | undefined, config: Config): string {
   if (running === 0) return "\nStopping.";
   const what = running === undefined ? "what runs" : running === 1 ? "1 run" : `${running} runs`;
   const deadline = formatDuration(config.drain_timeout_ms);
   return `\nDraining: waiting up to ${deadline} for ${what} to finish. Ctrl-C again stops at once.`;
+}
+
+/** Of several runs that were waited for, some may have finished meanwhile; with a shared Redis others may execute them. */
+function killNotice(running: number | undefined): string {
+  if (!running) return "\nStopped at once.";
+  return `\nStopped at once; ${running === 1 ? "1 run was" : `up to ${running} runs were`} killed.`;
 }
 
 const countDeadlineMs = 500;

@@ -5,6 +5,7 @@ import { connect } from "../connect.ts";
 import { formatAge, formatTable } from "../format.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
+import { addHelpCommand } from "./help.ts";
 
 export function addSessionsCommand(program: Program, cli: Cli): void {
   const sessions = program
@@ -53,7 +54,7 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
           if (json) out.line(JSON.stringify(turn));
           else {
             out.line(out.style(turn.role === "human" ? "cyan" : "green", `${turn.role}:`));
-            out.writeForeign(`${turn.content}\n\n`);
+            out.write(`${out.foreign(turn.content)}\n\n`);
           }
         }
         after = page.next;
@@ -72,12 +73,14 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
       const deleted = await link.ksi.sessions.delete(sessionId);
       cli.terminal.out.line(json ? JSON.stringify(deleted) : `Deleted ${sessionId}.`);
     });
+
+  addHelpCommand(sessions);
 }
 
 function formatSessions(sessions: readonly Session[], out: Stream, nowMs: number): string {
   const headings = ["SESSION", "RUNS", "LAST STATUS", "USED"].map((text) => out.style("dim", text));
   const rows = sessions.map(({ session_id, run_count, last_status, updated_at }) => [
-    session_id,
+    out.foreign(session_id),
     String(run_count),
     last_status,
     formatAge(updated_at, nowMs),

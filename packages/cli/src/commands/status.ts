@@ -29,7 +29,7 @@ export function addStatusCommand(program: Program, cli: Cli): void {
       out.line(`status         ${out.style(color, status.status)}, up for ${formatDuration(status.uptime_ms)}`);
       out.line(`runs           ${status.active_processes} running, ${status.queued} queued`);
       out.line(`agents         ${status.agents} registered`);
-      out.line(`default model  ${status.default_model}`);
+      out.line(`default model  ${out.foreign(status.default_model)}`);
       out.line(`redis          ${redisFacts.join(", ")}`);
       out.line(`runners        ${describeRunners(status.runners, out).join(`\n${" ".repeat(15)}`)}`);
     });
@@ -41,7 +41,7 @@ type RunnerStatus = SystemStatus["runners"][number];
 export function describeRunners(runners: readonly RunnerStatus[], stream: Stream): string[] {
   return runners.map(({ name, available, version, advice }) =>
     available
-      ? `${stream.style("green", "✓")} ${[name, version].filter(Boolean).join(" ")}`
-      : `${stream.style("yellow", "✗")} ${name}: ${advice ?? "not available"}`,
+      ? `${stream.style("green", "✓")} ${stream.foreign([name, version].filter(Boolean).join(" "))}`
+      : `${stream.style("yellow", "✗")} ${stream.foreign(`${name}: ${advice ?? "not available"}`)}`,
   );
 }

@@ -1,10 +1,11 @@
 /** `ksi worker`: executes runs for daemons that share its Redis, and opens no door. */
+import { setTimeout as pause } from "node:timers/promises";
 import type { WorkerProcess } from "@ksi/server";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { exitCode } from "../exit-codes.ts";
 import { formatDuration } from "../format.ts";
 import { listenForInterrupts, onceAborted } from "../interrupts.ts";
-import { addConfigFlags, readConfigFlags } from "./config-flags.ts";
+import { addWorkerFlags, readConfigFlags } from "./config-flags.ts";
 import { describeRunners } from "./status.ts";
 
 export function addWorkerCommand(program: Program, cli: Cli): void {
@@ -26,6 +27,7 @@ export function addWorkerCommand(program: Program, cli: Cli): void {
       let worker: WorkerProcess | undefined;
       using interrupts = listenForInterrupts(() => {
         worker?.kill();
+        err.line("\nStopped at once.");
         process.exit(exitCode.cancelled);
       });
       worker = await startWorkerProcess(config);
@@ -34,10 +36,21 @@ export function addWorkerCommand(program: Program, cli: Cli): void {
       const interrupted = new Promise<void>((resolve) => onceAborted(interrupts.signal, resolve));
       await Promise.race([worker.closed, interrupted]);
       if (!interrupts.signal.aborted) return;
-      const deadline = formatDuration(config.drain_timeout_ms);
-      err.line(`\nDraining: waiting up to ${deadline} for what runs to finish. Ctrl-C again stops at once.`);
-      await worker.close();
+      err.line("\nStopping.");
+      const closing = worker.close();
+      if (!(await settlesWithin(closing, idleCloseMs))) {
+        const deadline = formatDuration(config.drain_timeout_ms);
+        err.line(`Draining: waiting up to ${deadline} for what runs to finish. Ctrl-C again stops at once.`);
+      }
+      await closing;
       err.line("Stopped.");
     });
-  addConfigFlags(command);
+  addWorkerFlags(command);
+}
+
+/** Where nothing runs, a worker has closed before this; where something does, the user learns what it waits for. */
+const idleCloseMs = 1_000;
+
+function settlesWithin(work: Promise<void>, ms: number): Promise<boolean> {
+  return Promise.race([work.then(() => true), pause(ms, false, { ref: false })]);
 }

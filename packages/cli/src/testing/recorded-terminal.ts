@@ -17,8 +17,8 @@ export function createRecordedTerminal(isTty = { out: false, err: false }): Reco
       isTty: isTty[name],
       columns: isTty[name] ? 80 : undefined,
       write,
-      writeForeign: (foreign) => write(isTty[name] ? printable(foreign) : foreign),
       line: (line = "") => write(`${line}\n`),
+      foreign: (foreign) => (isTty[name] ? printable(foreign) : foreign),
       style: (_style, styled) => styled,
     };
   };

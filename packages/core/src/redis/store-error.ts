@@ -68,10 +68,10 @@ export function recogniseStoreError(thrown: unknown): KsiError | undefined {
   return meaning === undefined ? undefined : new KsiError("STORE_UNAVAILABLE", meaning, { cause: thrown });
 }
 
-/** True for a refusal that waiting does not mend. */
+/** True for what waiting does not mend: a refusal, or an answer that no Redis gives. */
 export function isPermanent(error: unknown): boolean {
   const reply = error instanceof KsiError ? error.cause : error;
-  return reply instanceof Error && /^(NOAUTH|WRONGPASS|NOPERM|MOVED)\b/.test(reply.message);
+  return reply instanceof Error && /^(NOAUTH|WRONGPASS|NOPERM|MOVED|Unknown RESP type)\b/.test(reply.message);
 }
 
 function findMeaning(error: Error): string | undefined {

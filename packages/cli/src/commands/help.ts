@@ -1,0 +1,26 @@
+/** `ksi help COMMAND`, and what is said of a command that does not exist. */
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { nearNames } from "../near-names.ts";
+
+/** Takes the place of commander's own, which answers an unknown name with the whole help and no word about the name. */
+export function addHelpCommand(group: CommandUnknownOpts): void {
+  group
+    .command("help")
+    .helpGroup("Commands:")
+    .description("print the help of a command")
+    .argument("[command]")
+    .helpOption(false)
+    .action((name) => {
+      const command = name === undefined ? group : group.commands.find((known) => known.name() === name);
+      if (!command) return refuseUnknownCommand(group, String(name));
+      command.help();
+    });
+}
+
+/** One sentence, and the exit code of a mistake of usage. */
+export function refuseUnknownCommand(group: CommandUnknownOpts, name: string): never {
+  const names = group.commands.map((command) => command.name());
+  const near = nearNames(name, names);
+  const advice = near.length === 0 ? "" : ` Did you mean ${near.join(" or ")}?`;
+  group.error(`error: There is no command ${JSON.stringify(name)}.${advice}`);
+}

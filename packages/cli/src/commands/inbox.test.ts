@@ -1,0 +1,23 @@
+import type { Message } from "@ksi/client";
+import { expect, test } from "vitest";
+import { createRecordedTerminal } from "../testing/recorded-terminal.ts";
+import { describeMessage } from "./inbox.ts";
+
+const message: Message = {
+  id: "m",
+  source: "alice\u001b[31m",
+  target: "bob",
+  event_type: "DIRECT_MESSAGE",
+  payload: { content: "hi\u001b]0;owned\u0007" },
+  timestamp: "2026-01-10T12:00:00.000Z",
+};
+const described = (isTty: boolean) =>
+  describeMessage(message, createRecordedTerminal({ out: isTty, err: isTty }).out).replace(/^\S+ /, "");
+
+test("a message cannot drive the terminal of who reads it", () => {
+  expect(described(true)).toBe("alice[31m → bob  DIRECT_MESSAGE  hi]0;owned");
+});
+
+test("a pipe gets a message as it is", () => {
+  expect(described(false)).toBe("alice\u001b[31m → bob  DIRECT_MESSAGE  hi\u001b]0;owned\u0007");
+});
