@@ -31,9 +31,19 @@ export async function createLogger({ level, isPretty, destination }: LoggerOptio
   const { default: pretty } = await import("pino-pretty");
   return pino<never>(
     options,
-    pretty({ destination: 2, sync: true, singleLine: true, ignore: "pid,hostname", translateTime: "SYS:HH:MM:ss.l" }),
+    pretty({
+      destination: 2,
+      sync: true,
+      singleLine: true,
+      ignore: "pid,hostname,request_id",
+      translateTime: "SYS:HH:MM:ss",
+      // For eyes: the JSON lines have the whole ids.
+      customPrettifiers: { run_id: shorten, session_id: shorten },
+    }),
   );
 }
+
+const shorten = (id: unknown) => String(id).slice(0, 8);
 
 /** Nothing else of it: the errors of Redis's client carry the call that failed, and with it whole scripts and prompts. */
 function describeError(error: unknown): unknown {
