@@ -45,6 +45,11 @@ export function noRunner(model: string, runners: readonly Runner[]): WireError {
   return { code: "MODEL_NOT_FOUND", message: `No runner serves the model ${model}. Served here: ${served || "none"}.` };
 }
 
+/** The agent has worked, and what it answered is in the turn log at best. */
+export function notStored(): KsiError {
+  return new KsiError("INTERNAL", "The agent's result could not be stored. The daemon's log has the cause.");
+}
+
 /** A prompt that was handed over cannot be taken back, so a stop ends the run: cancelled, as a person wanted the stop. */
 export function stopped(): KsiError {
   return new KsiError(

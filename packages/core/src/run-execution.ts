@@ -23,7 +23,7 @@ import { newEvent } from "./event-log.ts";
 import type { Logger } from "./logger.ts";
 import { channels, type TenantKeys } from "./redis/keys.ts";
 import { retryWhileAway } from "./retry.ts";
-import { completed, noRunner, notCompleted, stopped, timedOut } from "./run-endings.ts";
+import { completed, noRunner, notCompleted, notStored, stopped, timedOut } from "./run-endings.ts";
 import type { RunJob } from "./run-queue.ts";
 import type { RunRecord, RunRef } from "./run-record.ts";
 import { type Claimed, cancelledError, type Ending, type RunStore } from "./run-store.ts";
@@ -154,14 +154,26 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
     if (how instanceof KsiError && how.code === "WORKER_LOST") return logLost();
     if (how instanceof KsiError && how.code === "SHUTTING_DOWN") return "requeue";
     const last = how instanceof KsiError ? notCompleted(how, performance.now() - startedAt) : how;
-    const stored = await retryWhileAway(() => runs.finish(record, record.lease, last), closing);
+    const stored = await store(last);
     if (stored === "lost") return logLost();
+    if (stored === "refused") return await finish(notStored());
     const { error, duration_ms } = last.fields;
     if (raw) turnLog.agent(record, runner.name, raw);
     else if (error) turnLog.error(record, error);
     const status = last.event_type.slice("run.".length);
     logger.info(logFields(record, { status, duration_ms, ...(error && { code: error.code }) }), "Run ended.");
     return "done";
+  }
+
+  /** `refused` is a result with which something is wrong, other than that Redis is away: the run must end all the same. */
+  async function store(last: Ending): Promise<"done" | "lost" | "refused"> {
+    try {
+      return await retryWhileAway(() => runs.finish(record, record.lease, last), closing);
+    } catch (thrown) {
+      if (last.event_type !== "run.completed" || closing.aborted) throw thrown;
+      logger.error(logFields(record, { err: thrown }), "The result of a run could not be stored.");
+      return "refused";
+    }
   }
 
   /** Only now, since another worker starts as soon as it is back in line. */

@@ -254,6 +254,24 @@ test("a run whose model no worker serves fails, and its session goes on", async 
   expect(await runs.result({ run_id: next.run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
 });
 
+test("a result that cannot be stored fails its run instead of leaving it running", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  await fresh.startWorker();
+  const { runs } = fresh.ports;
+  const { run_id, session_id } = await runs.spawn({ ...manualDefaults, prompt: "x" });
+  const turn = await until(() => manual.turns[0]);
+  await turn.hand();
+  turn.complete("done", { output: 1n as unknown as string });
+  expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({
+    status: "failed",
+    error: { code: "INTERNAL" },
+  });
+  const next = await runs.spawn({ ...manualDefaults, prompt: "y", session_id });
+  await until(() => manual.turns[1]);
+  expect((await runs.get(next.run_id)).status).toBe("running");
+});
+
 test("no run is lost when Redis is away for longer than a worker's beat lasts", async () => {
   const manual = createManualRunner();
   await using fresh = await startFreshCore({ runners: [manual] });
