@@ -88,10 +88,15 @@ export const publicProcedure = t.procedure.use(withKsiErrors);
 /** For all others: `ctx.ports` is there, and is the caller's own. */
 export const procedure = publicProcedure.use(({ ctx, next }) => {
   if (!ctx.ports) {
-    throw new KsiError("UNAUTHORIZED", "This needs the daemon's token: see `ksi token`, or {data_dir}/token.");
+    throw unauthorized();
   }
   return next({ ctx: { ports: ctx.ports } });
 });
+
+/** What every door answers to a caller who has shown no valid token. */
+export function unauthorized(): KsiError {
+  return new KsiError("UNAUTHORIZED", "This needs the daemon's token: see `ksi token`, or {data_dir}/token.");
+}
 
 /** Serves a follow as a tRPC subscription: cursors become tracked ids, so that clients resume by themselves. */
 export async function* subscription<E>(opening: Promise<Follow<E>>) {

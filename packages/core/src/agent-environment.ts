@@ -10,7 +10,8 @@ const passedPrefixes = ["LC_", "XDG_", "ANTHROPIC_", "CLAUDE_CODE_", "DISABLE_"]
 /**
  * The variables of `env` that an agent gets: what a program needs to run at all (PATH, HOME, locale, proxies,
  * certificates), what configures the agent itself (`ANTHROPIC_*`, `CLAUDE_CODE_*`, `DISABLE_*`), and the names in
- * `passEnv`, of which one with a `*` at its end is a prefix. `KSI_*` never passes, also when named: the daemon's token and Redis URL are among them.
+ * `passEnv`, of which one with a `*` at its end is a prefix. `KSI_*` never passes, also when named: the daemon's token
+ * and Redis URL are among them.
  */
 export function pickAgentEnvironment(env: NodeJS.ProcessEnv, passEnv: readonly string[] = []): Record<string, string> {
   const picked: Record<string, string> = {};

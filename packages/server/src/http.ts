@@ -1,6 +1,6 @@
 /** The HTTP door: tRPC, health and tickets as one fetch-style app. */
 import { randomUUID } from "node:crypto";
-import { appRouter, type Context, KsiError, trpcCodes } from "@ksi/contract";
+import { appRouter, type Context, KsiError, trpcCodes, unauthorized } from "@ksi/contract";
 import { TRPCError } from "@trpc/server";
 import { getHTTPStatusCodeFromError, resolveResponse } from "@trpc/server/http";
 import { Hono, type MiddlewareHandler } from "hono";
@@ -131,10 +131,6 @@ function isAuthorized(request: Request, { isToken, tickets }: DoorOptions): bool
 function tooLarge(maxBytes: number): TRPCError {
   const cause = new KsiError("PAYLOAD_TOO_LARGE", `The body is over the limit of ${maxBytes} bytes.`);
   return new TRPCError({ code: trpcCodes[cause.code], message: cause.message, cause });
-}
-
-function unauthorized(): KsiError {
-  return new KsiError("UNAUTHORIZED", "This needs the daemon's token: see `ksi token`, or {data_dir}/token.");
 }
 
 function errorResponse({ code, message, details }: KsiError, extra: object = {}): Response {
