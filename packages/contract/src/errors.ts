@@ -14,12 +14,16 @@ const callErrorCodes = [
   "UNAUTHORIZED",
   /** The caller is known but may not do this (scope, Host, Origin, working directory). */
   "FORBIDDEN",
-  /** No run, session or agent with this id is visible to the caller. */
+  /** No run, session or agent with this id is visible to the caller; or nothing is served at this path. */
   "NOT_FOUND",
+  /** The path is served, and not with this HTTP method. */
+  "METHOD_NOT_ALLOWED",
   /** The call contradicts what exists (idempotency key with another body, a session that is busy). */
   "CONFLICT",
   /** A body or frame is over the byte limit. */
   "PAYLOAD_TOO_LARGE",
+  /** The body is in a format, charset or encoding that is not read here. */
+  "UNSUPPORTED_MEDIA_TYPE",
   /** Too many calls; `details.retry_after_ms` says when to come back. */
   "RATE_LIMITED",
   /** A deadline passed before there was an answer; the work may still go on. */

@@ -19,8 +19,12 @@ export interface OpenApiMeta {
     path: `/${string}`;
     summary: string;
     tags: string[];
+    /** Whole sentences; may hold Markdown. */
+    description?: string;
     /** `false` where no token is needed. */
     protect?: boolean;
+    /** Statuses beside those that any call can have. */
+    errorResponses?: number[];
   };
 }
 
@@ -30,8 +34,10 @@ export const trpcCodes = {
   UNAUTHORIZED: "UNAUTHORIZED",
   FORBIDDEN: "FORBIDDEN",
   NOT_FOUND: "NOT_FOUND",
+  METHOD_NOT_ALLOWED: "METHOD_NOT_SUPPORTED",
   CONFLICT: "CONFLICT",
   PAYLOAD_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+  UNSUPPORTED_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
   RATE_LIMITED: "TOO_MANY_REQUESTS",
   TIMEOUT: "TIMEOUT",
   CANCELLED: "CLIENT_CLOSED_REQUEST",
@@ -98,10 +104,14 @@ export function unauthorized(): KsiError {
   return new KsiError("UNAUTHORIZED", "This needs the daemon's token: see `ksi token`, or {data_dir}/token.");
 }
 
-/** Serves a follow as a tRPC subscription: cursors become tracked ids, so that clients resume by themselves. */
-export async function* subscription<E>(opening: Promise<Follow<E>>) {
+/**
+ * Serves a follow as a tRPC subscription: cursors become tracked ids, so that clients resume by themselves.
+ *
+ * The follow is opened before it is served: what opening it rejects with is then the answer to the call.
+ */
+export async function* subscription<E>(follow: Follow<E>) {
   try {
-    for await (const { cursor, event } of await opening) yield tracked(cursor, event);
+    for await (const { cursor, event } of follow) yield tracked(cursor, event);
   } catch (thrown) {
     // What is thrown while iterating passes no middleware any more.
     throw toTrpcError(thrown);
@@ -130,9 +140,11 @@ const unreadable =
 /** What tRPC itself raises, before any procedure of ours is reached. */
 const codeOfTrpc: Partial<Record<TRPCError["code"], ErrorCode>> = {
   NOT_FOUND: "NOT_FOUND",
+  METHOD_NOT_SUPPORTED: "METHOD_NOT_ALLOWED",
   UNAUTHORIZED: "UNAUTHORIZED",
   FORBIDDEN: "FORBIDDEN",
   PAYLOAD_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+  UNSUPPORTED_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
   CLIENT_CLOSED_REQUEST: "CANCELLED",
   TIMEOUT: "TIMEOUT",
 };

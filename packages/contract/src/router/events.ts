@@ -9,8 +9,8 @@ export const eventsRouter = router({
   subscribe: procedure
     .meta({ openapi: { method: "GET", path: "/api/v1/events", summary: "Follow the firehose", tags } })
     .input(z.object({ ...eventFilter.shape, ...follow.shape }))
-    .subscription(({ ctx, input: { lastEventId, from, ...filter }, signal }) =>
-      subscription(ctx.ports.events.subscribe(filter, { lastEventId, from }, signal)),
+    .subscription(async ({ ctx, input: { lastEventId, from, ...filter }, signal }) =>
+      subscription(await ctx.ports.events.subscribe(filter, { lastEventId, from }, signal)),
     ),
 
   publish: procedure

@@ -22,7 +22,7 @@ export const messagesRouter = router({
   inbox: procedure
     .meta({ openapi: { method: "GET", path: "/api/v1/agents/{agent_id}/inbox", summary: "Follow an inbox", tags } })
     .input(z.object({ ...agentRef.shape, ...follow.shape }))
-    .subscription(({ ctx, input: { agent_id, ...from }, signal }) =>
-      subscription(ctx.ports.messages.inbox(agent_id, from, signal)),
+    .subscription(async ({ ctx, input: { agent_id, ...from }, signal }) =>
+      subscription(await ctx.ports.messages.inbox(agent_id, from, signal)),
     ),
 });

@@ -49,7 +49,7 @@ export const runsRouter = router({
   events: procedure
     .meta({ openapi: { method: "GET", path: "/api/v1/runs/{run_id}/events", summary: "Follow a run", tags } })
     .input(z.object({ ...runRef.shape, ...follow.shape }))
-    .subscription(({ ctx, input: { run_id, ...from }, signal }) =>
-      subscription(ctx.ports.runs.events(run_id, from, signal)),
+    .subscription(async ({ ctx, input: { run_id, ...from }, signal }) =>
+      subscription(await ctx.ports.runs.events(run_id, from, signal)),
     ),
 });

@@ -1,17 +1,14 @@
 import { z } from "zod";
 import { agentId, cursor, page, payload, timestamp } from "./common.ts";
 
-/** Names that only KSI itself may give to events. */
-const reservedEventType = /^(run|agent|session|message|state|system|usage|key|profile|log)\./;
+/** Not one of the names that only KSI itself may give to events. */
+const unreserved = /^(?!(?:run|agent|session|message|state|system|usage|key|profile|log)\.)/;
 
 /** What a sender calls its message: up to 128 characters, not one of KSI's own families such as `run.` or `agent.`. */
 export const messageType = z
   .string()
   .regex(/^[A-Za-z][A-Za-z0-9_.:-]{0,127}$/, "must be 1 to 128 letters, digits or _ . : - and start with a letter")
-  .refine(
-    (name) => !reservedEventType.test(name),
-    "is reserved for KSI's own events; choose another name such as x.greeting",
-  );
+  .regex(unreserved, "is reserved for KSI's own events; choose another name such as x.greeting");
 
 export const sendInput = z.object({
   /** Who sends: an agent's id or any name that says where it comes from. */
