@@ -44,6 +44,20 @@ test("options become the fields of the wire", async () => {
   expect(await buildRunRequest(["x"], { tools: false }, cliWith(""))).toEqual({ prompt: "x", enable_tools: false });
 });
 
+test("pictures are read from their files, in order", async () => {
+  await using folder = await createTempFolder();
+  await writeFile(join(folder.path, "a.gif"), "GIF89a");
+  await writeFile(join(folder.path, "b.gif"), "GIF87a");
+  const image = ["b.gif", join(folder.path, "a.gif")];
+  expect(await buildRunRequest(["x"], { image }, cliWith("", folder.path))).toEqual({
+    prompt: "x",
+    images: [
+      { media_type: "image/gif", data: "R0lGODdh" },
+      { media_type: "image/gif", data: "R0lGODlh" },
+    ],
+  });
+});
+
 test("a schema is read from its file; a file that is missing or no object is named", async () => {
   await using folder = await createTempFolder();
   await writeFile(join(folder.path, "good.json"), '{"type":"object"}');

@@ -5,6 +5,7 @@ import type { JsonObject, SpawnRequest } from "@ksi/client";
 import { KsiError } from "@ksi/contract/errors";
 import type { Cli } from "./cli.ts";
 import { parseJsonObject } from "./parse.ts";
+import { readImages } from "./read-images.ts";
 
 export interface RunOptions {
   session?: string | undefined;
@@ -18,14 +19,17 @@ export interface RunOptions {
   priority?: number | undefined;
   agentId?: string | undefined;
   schema?: string | undefined;
+  image?: string[] | undefined;
 }
 
 /** Everything but the working directory, which depends on where the daemon runs. */
 export async function buildRunRequest(words: string[], options: RunOptions, cli: Cli): Promise<SpawnRequest> {
-  const { session, model, tools, timeout, metadata, systemPrompt, priority, agentId, schema } = options;
+  const { session, model, tools, timeout, metadata, systemPrompt, priority, agentId, schema, image } = options;
   const outputSchema = schema === undefined ? undefined : await readSchema(resolve(cli.cwd, schema));
+  const images = image === undefined ? undefined : await readImages(image, cli.cwd);
   return {
     prompt: await readPrompt(words, cli.stdin),
+    ...(images !== undefined && { images }),
     ...(session !== undefined && { session_id: session }),
     ...(model !== undefined && { model }),
     ...(Array.isArray(tools) && { tools }),

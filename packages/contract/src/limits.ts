@@ -3,6 +3,9 @@ export const limits = {
   /** Characters of a prompt. The CLI takes more, but a megabyte of prompt is a file that should be read by a tool. */
   promptChars: 1_000_000,
   systemPromptChars: 100_000,
+  /** Images of one prompt, and bytes of one once decoded: what the Anthropic API takes. All have to fit into a body. */
+  images: 20,
+  imageBytes: 5_000_000,
   /** Bytes of `metadata`, `output_schema` and other free JSON beside a payload. */
   jsonBytes: 65_536,
   /** Bytes of one message's or published event's payload. */
@@ -13,6 +16,8 @@ export const limits = {
   /** A run's time limit: default as the predecessor's clients waited, at most a day. */
   runTimeoutMsDefault: 300_000,
   runTimeoutMsMax: 86_400_000,
+  /** How long a cancelled agent may be given to leave by itself. */
+  cancelGraceMsMax: 30_000,
   /** How long `runs.result` may hold a request. Below the idle limit of common proxies (60 s). */
   waitMsDefault: 30_000,
   waitMsMax: 55_000,

@@ -7,6 +7,8 @@ import { invalidInput } from "./trpc.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 const spawn = { prompt: "hi" };
+const image = { media_type: "image/png", data: "AA+/" };
+const fullImage = Buffer.alloc(limits.imageBytes).toString("base64");
 const message = { source: "alice", event_type: "HELLO", payload: null };
 const published = { source: "alice", event_type: "x.done", payload: null };
 const long = (length: number) => "x".repeat(length);
@@ -43,10 +45,21 @@ const tooMuch: [z.ZodType, object, string][] = [
   [schemas.spawnInput, { ...spawn, metadata: { text: long(limits.jsonBytes) } }, "metadata"],
   [schemas.spawnInput, { ...spawn, metadata: "text" }, "metadata"],
   [schemas.spawnInput, { ...spawn, output_schema: { description: "ü".repeat(limits.jsonBytes / 2) } }, "output_schema"],
+  [schemas.spawnInput, { ...spawn, images: Array(limits.images + 1).fill(image) }, "images"],
+  [schemas.spawnInput, { ...spawn, images: [image, { ...image, media_type: "image/svg+xml" }] }, "images.1.media_type"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "" }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "AA-_" }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "AA\nA" }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "A===" }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "AA" }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: "A".repeat(fullImage.length + 4) }] }, "images.0.data"],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: `!${fullImage.slice(1)}` }] }, "images.0.data"],
   [schemas.resultInput, { run_id: "a", wait_ms: limits.waitMsMax + 1 }, "wait_ms"],
   [schemas.runRef, { run_id: "../a" }, "run_id"],
   [schemas.runRef, { run_id: long(65) }, "run_id"],
   [schemas.cancelInput, { run_id: "a", reason: long(501) }, "reason"],
+  [schemas.cancelInput, { run_id: "a", grace_ms: limits.cancelGraceMsMax + 1 }, "grace_ms"],
+  [schemas.cancelInput, { run_id: "a", grace_ms: -1 }, "grace_ms"],
   [schemas.runsListInput, { limit: limits.pageMax + 1 }, "limit"],
   [schemas.runsListInput, { limit: 0 }, "limit"],
   [schemas.runsListInput, { after: long(201) }, "after"],
@@ -79,6 +92,9 @@ const atTheLimit: [z.ZodType, object][] = [
   [schemas.spawnInput, { prompt: long(limits.promptChars) }],
   [schemas.spawnInput, { ...spawn, session_id, priority: 0, timeout_ms: limits.runTimeoutMsMax }],
   [schemas.spawnInput, { ...spawn, model: "openai/gpt-4.1:free@v2[1m]", agent_id: long(128) }],
+  [schemas.spawnInput, { ...spawn, images: [{ ...image, data: fullImage }, ...Array(limits.images - 1).fill(image)] }],
+  [schemas.spawnInput, { ...spawn, images: [] }],
+  [schemas.cancelInput, { run_id: "a", grace_ms: 0 }],
   [schemas.sendInput, { ...message, payload: jsonOf(limits.payloadBytes) }],
   [schemas.sendInput, { ...message, event_type: "x.greeting" }],
   [publishInput, { ...published, event_type: `x.${long(126)}` }],
@@ -107,6 +123,10 @@ test("what a caller leaves out gets its default, and what KSI does not know is l
   expect(schemas.page.parse({})).toEqual({ limit: limits.pageDefault });
   expect(schemas.resultInput.parse({ run_id: "a" }).wait_ms).toBe(limits.waitMsDefault);
   expect(schemas.registerInput.parse({ agent_id: "a" }).capabilities).toEqual([]);
+});
+
+test("an image of full size fits into a body", () => {
+  expect(JSON.stringify({ ...spawn, images: [{ ...image, data: fullImage }] }).length).toBeLessThan(limits.bodyBytes);
 });
 
 test("a full prompt in escaped JSON fits into a body", () => {

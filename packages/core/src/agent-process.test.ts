@@ -51,6 +51,28 @@ test("a polite agent is interrupted and never killed, however often it is asked"
   expect(await Promise.all(ends)).toMatchObject([{ code: 5 }, { code: 5 }]);
 });
 
+test.for([
+  ["more than the limits give", 20_000, `trap '(trap "" INT TERM; exec sleep 0.3); exit 5' INT`, { code: 5 }],
+  ["half for the interrupt, then SIGTERM's", 1_500, "trap '' INT", { signal: "SIGTERM" }],
+  ["none at all", 0, "trap 'exit 5' INT TERM", { signal: "SIGKILL" }],
+] as const)("the time that an agent has to leave is what its end grants: %s", async ([, graceMs, trap, exit]) => {
+  await using bench = await startRunnerBench();
+  const limits = { interruptMs: 50, terminateMs: 50 };
+  const agent = await startShell(bench, `${trap}; echo ready; while :; do sleep 0.02; done`, limits);
+  await agent.lines[Symbol.asyncIterator]().next();
+  expect(await agent.end(graceMs)).toMatchObject(exit);
+});
+
+test("a second end hurries the first, and never slows it", async () => {
+  await using bench = await startRunnerBench();
+  const deaf = "trap '' INT TERM; echo ready; while :; do sleep 0.02; done";
+  const agent = await startShell(bench, deaf, { interruptMs: 60_000, terminateMs: 60_000 });
+  await agent.lines[Symbol.asyncIterator]().next();
+  void agent.end();
+  void agent.end(20);
+  expect(await agent.end(60_000)).toMatchObject({ signal: "SIGKILL" });
+});
+
 test("a program that is not there rejects, and leaves nothing to guard", async () => {
   await using bench = await startRunnerBench();
   await expect(start(bench, { file: "/no/such/program", args: [] })).rejects.toMatchObject({ code: "ENOENT" });

@@ -51,8 +51,13 @@ export interface AgentProcess {
   readonly ended: Promise<AgentExit>;
   /** Writes to stdin and closes it. An agent that does not read it is none of the caller's problems. */
   send(text: string): void;
-  /** Interrupts, terminates, kills: the next only for what the one before left. Safe to repeat. Gives `ended`. */
-  end(): Promise<AgentExit>;
+  /**
+   * Interrupts, terminates, kills: the next only for what the one before left. Gives `ended`.
+   *
+   * `graceMs` from this call on, whatever is left is killed; half of that time is the interrupt's. 0 kills at once.
+   * Without it, the limits say how long each step may take. Safe to repeat: the first to want a kill gets it.
+   */
+  end(graceMs?: number): Promise<AgentExit>;
 }
 
 /** How the agent's own process ended; without code and signal, it withstood SIGKILL and may still run. */
@@ -116,7 +121,7 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
   const { stdin, stdout, stderr } = child;
   if (!stdin || !stdout || !stderr) throw new TypeError("an agent is started with three pipes");
   const outputs = [stdout, stderr];
-  const tree = createProcessTree(guard.marker);
+  const tree = createProcessTree(guard.marker, guard);
   tree.add(pid);
 
   const closed = Promise.withResolvers<void>();
@@ -128,11 +133,19 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
   // An agent that exits without reading its prompt breaks the pipe; its exit tells why.
   stdin.on("error", () => {});
 
+  const gone = new AbortController();
+  const hurry = new AbortController();
+  function killAfter(ms: number): void {
+    if (ms === 0) hurry.abort();
+    const timer = setTimeout(() => hurry.abort(), ms);
+    void ended.promise.then(() => clearTimeout(timer));
+  }
+
   let isLeaving = false;
   async function leave(steps: readonly EndStep[]): Promise<void> {
     if (isLeaving) return;
     isLeaving = true;
-    const isGone = await endTree(tree, steps).catch((err: unknown) => {
+    const isGone = await endTree(tree, steps, { hurry: hurry.signal, rootGone: gone.signal }).catch((err: unknown) => {
       logger.error({ err, pid }, "An agent's processes could not be looked up.");
       return false;
     });
@@ -142,26 +155,36 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
     ended.resolve({ code: child.exitCode, signal: child.signalCode, stderr: tail() });
   }
   // What an agent leaves in the background ends with its turn: nobody would ever end it otherwise.
-  child.once("exit", () => void leave(endSteps(limits)));
+  child.once("exit", () => {
+    gone.abort();
+    void leave(endSteps(limits));
+  });
 
   return {
     pid,
     lines: readLines(stdout, limits),
     ended: ended.promise,
     send: (text) => void stdin.end(text),
-    end() {
-      void leave([{ signal: "SIGINT", waitMs: limits.interruptMs, waitFor: pid }, ...endSteps(limits)]);
+    end(graceMs) {
+      const { interruptMs, terminateMs } = graceMs === undefined ? limits : halve(graceMs);
+      if (graceMs !== undefined) killAfter(graceMs);
+      void leave([{ signal: "SIGINT", waitMs: interruptMs, waitFor: pid }, ...endSteps({ terminateMs })]);
       return ended.promise;
     },
   };
 }
 
 /** An interrupt comes before them only where the agent itself runs, which can make something of it. */
-function endSteps({ terminateMs }: AgentLimits): EndStep[] {
+function endSteps({ terminateMs }: Pick<AgentLimits, "terminateMs">): EndStep[] {
   return [
     { signal: "SIGTERM", waitMs: terminateMs },
     { signal: "SIGKILL", waitMs: killMs },
   ];
+}
+
+/** The kill comes when the whole is over, so what the interrupt leaves of its half is SIGTERM's. */
+function halve(graceMs: number): Pick<AgentLimits, "interruptMs" | "terminateMs"> {
+  return { interruptMs: graceMs / 2, terminateMs: graceMs };
 }
 
 /** Reads all the time, so that a program that floods stderr does not stall, and keeps only the end. */

@@ -8,6 +8,7 @@
  * subscribed again, which they are told (`onRestored`), or until `downMs` have passed, when they are dismissed with
  * STORE_UNAVAILABLE.
  */
+import { setImmediate } from "node:timers/promises";
 import { KsiError } from "@ksi/contract/errors";
 import type { Redis } from "ioredis";
 import { StoredEntry } from "./event-log-entry.ts";
@@ -31,6 +32,8 @@ export interface Membership {
 export interface ChannelHub {
   /** `channel` is the full key. */
   join(channel: string, member: Member): Membership;
+  /** Resolves when everything published before the call has been delivered. Rejects when Redis is away. */
+  settle(): Promise<void>;
   /** Dismisses all members with SHUTTING_DOWN, and closes the connection. */
   close(): void;
 }
@@ -65,6 +68,12 @@ export function createChannelHub({ connect, downMs = 10_000 }: ChannelHubOptions
       const room = rooms.get(channel) ?? openRoom(channel);
       room.members.add(member);
       return { joined: room.joined.promise, leave: () => leave(channel, member) };
+    },
+    async settle() {
+      // Answered behind all that was published before, on the same connection.
+      if (rooms.size > 0) await connection?.ping();
+      // What is delivered travels on in promises; a turn of the event loop lets all of them settle.
+      await setImmediate();
     },
     close() {
       isClosed = true;

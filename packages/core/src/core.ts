@@ -19,6 +19,7 @@ import type { Runner } from "./runners/runner.ts";
 import { createRuns } from "./runs.ts";
 import { createSessions } from "./sessions.ts";
 import { checkHealth, createSystem } from "./system.ts";
+import { settlesWithin } from "./within.ts";
 
 export interface CoreOptions {
   /** Stays the caller's: close it after the core. */
@@ -45,9 +46,16 @@ export interface Core extends AsyncDisposable {
   health(): Promise<Health>;
   /** From now on `spawn` is refused with `SHUTTING_DOWN`, and the status says `draining`. */
   drain(): void;
+  /**
+   * Resolves when everything published before the call has been handed to its followers, so that those who follow a run
+   * which ended a moment ago hear of it before a close. Never rejects, and takes a second at most.
+   */
+  settle(): Promise<void>;
   /** Ends every follow with `SHUTTING_DOWN`. Safe to repeat. */
   close(): Promise<void>;
 }
+
+const settleMs = 1_000;
 
 export async function startCore(options: CoreOptions): Promise<Core> {
   const { store, logger, history, version } = options;
@@ -74,6 +82,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     health,
     drain() {
       isDraining = true;
+    },
+    async settle() {
+      const settling = logs
+        .settle()
+        .catch((error) => logger.debug({ err: error }, "Followers may lack the last events."));
+      await settlesWithin(settling, settleMs);
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -61,6 +61,8 @@ export interface LogPage<E> {
 export interface EventLogs extends AsyncDisposable {
   /** `default` until there are more. */
   tenant(name?: string): EventLog;
+  /** Resolves when everything published before the call has been handed to its followers. Rejects when Redis is away. */
+  settle(): Promise<void>;
   /** Stores what was appended, then ends every follow with SHUTTING_DOWN. Safe to repeat. */
   close(): Promise<void>;
 }
@@ -107,6 +109,7 @@ export function startEventLogs(options: EventLogsOptions): EventLogs {
       tenants.set(name, { log, appender });
       return log;
     },
+    settle: () => hub.settle(),
     close,
     [Symbol.asyncDispose]: close,
   };

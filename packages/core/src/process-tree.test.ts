@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { isAlive, until } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createProcessTree, endTree, listWithPs } from "./process-tree.ts";
+import { createProcessTree, endTree } from "./process-tree.ts";
 
 test("a tree holds children, grandchildren in other sessions, and those that lost their parent", async () => {
   await using root = startShell("setsid sleep 61 & (setsid sh -c 'sleep 62 & exit 0' &) ; sleep 63");
@@ -52,15 +52,6 @@ test("somebody else's processes are no part of a tree", async () => {
   expect(found).toContain(root.pid);
   expect(found).not.toContain(other.pid);
   expect(found).not.toContain(process.pid);
-});
-
-test("ps tells the same as /proc, where there is no /proc", async () => {
-  await using root = startShell("sleep 68");
-  const marked = await until(async () => {
-    const processes = await listWithPs({ marker: root.marker, since: undefined });
-    return processes.filter(({ isMarked }) => isMarked).find(({ pid }) => pid === root.pid);
-  });
-  expect(marked).toMatchObject({ parent: process.pid, group: root.pid });
 });
 
 let shells = 0;

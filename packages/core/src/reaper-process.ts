@@ -18,7 +18,7 @@ if (marker === undefined) throw new Error("usage: reaper-process MARKER, with re
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 
 const agents = new Map<string, number | undefined>();
-const tree = createProcessTree(marker, process.pid);
+const tree = createProcessTree(marker, { sincePid: process.pid });
 
 for await (const line of createInterface({ input: process.stdin })) {
   const [, sign, agent, pid] = /^([+-])(\d+)(?: (\d+))?$/.exec(line) ?? [];

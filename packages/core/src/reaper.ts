@@ -9,6 +9,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "./logger.ts";
+import { createProcessList, type ProcessList } from "./process-list.ts";
 
 /** Keeps watch over agents. One for each daemon or worker process. */
 export interface Reaper extends AsyncDisposable {
@@ -26,6 +27,8 @@ export interface Guard {
   readonly environment: Readonly<Record<string, string>>;
   /** The beginning of the environment entry that only this agent's processes have. */
   readonly marker: string;
+  /** Who of this machine has such an entry; one for all agents. */
+  readonly processes: ProcessList;
   started(pid: number): void;
   /** Nothing of the agent runs any more. */
   ended(): void;
@@ -39,6 +42,7 @@ export interface ReaperOptions {
 export function startReaper({ logger }: ReaperOptions): Reaper {
   const nonce = randomBytes(8).toString("hex");
   const marker = `${tagName}=${nonce}.`;
+  const processes = createProcessList(tagName);
   const agents = new Map<number, number | undefined>();
   let agentsSoFar = 0;
   let isClosed = false;
@@ -89,6 +93,7 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
       return {
         environment: { [tagName]: `${tag}${run_id}` },
         marker: `${tagName}=${tag}`,
+        processes,
         started(pid) {
           agents.set(agent, pid);
           tell(record(agent, pid));

@@ -2,7 +2,7 @@
  * One run on one worker: from the claim to the release.
  *
  * It is *running* until its outcome is known and stored (`finish`), then *ending* until nothing of the agent is left, and
- * gone with `release`. While it runs it can be aborted, and is then stored only when nothing of the agent is left: a run
+ * gone with `release` (one step with `finish` where nothing is left by then). While it runs it can be aborted, and is then stored only when nothing of the agent is left: a run
  * that says `cancelled` does nothing any more. The reason decides how it ends:
  *
  * | reason | ends as |
@@ -23,14 +23,15 @@ import { newEvent } from "./event-log.ts";
 import type { Logger } from "./logger.ts";
 import { channels, type TenantKeys } from "./redis/keys.ts";
 import { retryWhileAway } from "./retry.ts";
+import { RunCancelled } from "./run-cancelled.ts";
 import { completed, noRunner, notCompleted, notStored, stopped, timedOut } from "./run-endings.ts";
 import type { RunJob } from "./run-queue.ts";
 import type { RunRecord, RunRef } from "./run-record.ts";
-import { type Claimed, cancelledError, type Ending, type RunStore } from "./run-store.ts";
+import type { Claimed, Ending, RunStore } from "./run-store.ts";
 import type { Runner, RunningTurn, Turn, TurnContext, TurnEvent } from "./runners/runner.ts";
 import { createTurnEvents } from "./turn-events.ts";
 import type { TurnLog } from "./turn-log.ts";
-import { resolveWorkingFolder } from "./working-folder.ts";
+import type { WorkingFolders } from "./working-folder.ts";
 
 export interface ExecutionOptions {
   readonly worker_id: string;
@@ -40,7 +41,7 @@ export interface ExecutionOptions {
   readonly runners: readonly Runner[];
   /** What agents may use; a run can only narrow it. */
   readonly tools: readonly string[];
-  readonly roots: readonly string[];
+  readonly folders: WorkingFolders;
   readonly turnLog: TurnLog;
   readonly logger: Logger;
   /** Called with the run whose turn it is. */
@@ -125,7 +126,7 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
   });
 
   try {
-    const cwd = await resolveWorkingFolder(record.cwd, options.roots);
+    const cwd = await options.folders.resolve(record.cwd);
     abort.signal.throwIfAborted();
     turn = runner.start(toTurn(claimed, { cwd, tools: narrow(options.tools, record) }), {
       signal: abort.signal,
@@ -141,34 +142,48 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
       logger.error(logFields(record, { err: ending.cause ?? ending }), "A runner failed.");
   }
   clearTimeout(timer);
+  let isEnded = !turn;
+  void turn?.ended.then(() => {
+    isEnded = true;
+  });
   if (abort.signal.aborted) await turn?.ended;
-  await events.flush();
+  // What the agent said last and how it ended are one write.
+  let lastWords = await events.takeLast();
 
   const isOver = await finish(ending);
   onFinished();
   if (turn) await turn.ended;
   if (isOver === "requeue") await giveBack();
-  if (isOver !== "lost") options.onNext(await retryWhileAway(() => runs.release(record, record.lease), closing));
+  if (isOver === "done" || isOver === "requeue") {
+    options.onNext(await retryWhileAway(() => runs.release(record, record.lease), closing));
+  }
 
-  async function finish(how: Ending | KsiError): Promise<"done" | "lost" | "requeue"> {
+  async function finish(how: Ending | KsiError): Promise<"done" | "released" | "lost" | "requeue"> {
     if (how instanceof KsiError && how.code === "WORKER_LOST") return logLost();
     if (how instanceof KsiError && how.code === "SHUTTING_DOWN") return "requeue";
     const last = how instanceof KsiError ? notCompleted(how, performance.now() - startedAt) : how;
     const stored = await store(last);
     if (stored === "lost") return logLost();
-    if (stored === "refused") return await finish(notStored());
+    if (stored === "refused") {
+      lastWords = [];
+      return await finish(notStored());
+    }
     const { error, duration_ms } = last.fields;
     if (raw) turnLog.agent(record, runner.name, raw);
     else if (error) turnLog.error(record, error);
     const status = last.event_type.slice("run.".length);
     logger.info(logFields(record, { status, duration_ms, ...(error && { code: error.code }) }), "Run ended.");
-    return "done";
+    return stored;
   }
 
   /** `refused` is a result with which something is wrong, other than that Redis is away: the run must end all the same. */
-  async function store(last: Ending): Promise<"done" | "lost" | "refused"> {
+  async function store(last: Ending): Promise<"done" | "released" | "lost" | "refused"> {
+    const finishing = { events: lastWords.map((event) => toEvent(event, record)), isEnded };
     try {
-      return await retryWhileAway(() => runs.finish(record, record.lease, last), closing);
+      const stored = await retryWhileAway(() => runs.finish(record, record.lease, last, finishing), closing);
+      if (!finishing.isEnded || stored.outcome === "lost") return stored.outcome;
+      options.onNext(stored.next);
+      return "released";
     } catch (thrown) {
       if (last.event_type !== "run.completed" || closing.aborted) throw thrown;
       logger.error(logFields(record, { err: thrown }), "The result of a run could not be stored.");
@@ -192,15 +207,14 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
 }
 
 async function storeEvents(batch: readonly TurnEvent[], record: RunRecord, options: ExecutionOptions): Promise<void> {
-  const { run_id, session_id, agent_id, lease } = record;
-  const header = { source: agent_id ?? "ksi", run_id, session_id, ...(agent_id && { agent_id }) };
+  const { run_id, lease } = record;
   const guard = { runKey: options.keys.run(run_id), lease };
-  const appends = batch.map((event) => ({
-    event: newEvent({ ...header, ...event }),
-    channels: [channels.run(run_id)],
-    guard,
-  }));
+  const appends = batch.map((event) => ({ event: toEvent(event, record), channels: [channels.run(run_id)], guard }));
   await options.log.append(...appends);
+}
+
+function toEvent(event: TurnEvent, { run_id, session_id, agent_id }: RunRecord): object {
+  return newEvent({ source: agent_id ?? "ksi", run_id, session_id, ...(agent_id && { agent_id }), ...event });
 }
 
 function notePrompt({
@@ -214,7 +228,7 @@ function notePrompt({
     // Once it is marked, a stop can no longer give the run to another worker.
     abort.signal.throwIfAborted();
     const noted = await retryWhileAway(() => runs.promptHanded(record, record.lease, memory), signal);
-    if (noted === "cancelled") abort.abort(new KsiError("RUN_CANCELLED", cancelledError().message));
+    if (noted instanceof RunCancelled) abort.abort(noted);
     if (noted === "lost") abort.abort(new KsiError("WORKER_LOST", "This run is no longer this worker's."));
     abort.signal.throwIfAborted();
     turnLog.human(record, record.prompt);
@@ -222,8 +236,8 @@ function notePrompt({
 }
 
 function toTurn({ record, memory }: Claimed, granted: Pick<Turn, "cwd" | "tools">): Turn {
-  const { run_id, session_id, prompt, model, system_prompt, output_schema, metadata } = record;
-  return { run_id, session_id, prompt, model, system_prompt, output_schema, metadata, memory, ...granted };
+  const { run_id, session_id, prompt, images, model, system_prompt, output_schema, metadata } = record;
+  return { run_id, session_id, prompt, images, model, system_prompt, output_schema, metadata, memory, ...granted };
 }
 
 function narrow(configured: readonly string[], { enable_tools, tools }: RunRecord): readonly string[] {

@@ -117,8 +117,9 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
   async function openQueue(): Promise<Queue<RunJob>> {
     const { Queue } = await import("bullmq");
     const queue = new Queue<RunJob>(name, {
-      // Only a worker has to wait for a Redis that is away. Whoever adds must be able to end.
-      connection: store.connect("queue", "commands"),
+      // The one that runs are accepted on: what is sent after an acceptance is carried out after it. And only a worker
+      // has to wait for a Redis that is away; whoever adds must be able to end.
+      connection: store.commands,
       prefix,
       streams: { events: { maxLen: maxQueueEvents } },
     });

@@ -1,9 +1,11 @@
 /** What Redis keeps of a run: the fields of its hash, and how each is written as a string. */
-import type { JsonObject, Run } from "@ksi/contract";
+import type { Image, JsonObject, Run } from "@ksi/contract";
 
 /** A run as it is stored: what callers see, and what only workers need. */
 export interface RunRecord extends Run {
   prompt: string;
+  /** Megabytes, so they are dropped with the run's end. */
+  images?: Image[];
   system_prompt?: string;
   /** The caller's narrowing; absent for all configured tools. */
   tools?: string[];
@@ -21,6 +23,7 @@ export interface RunRecord extends Run {
   prompt_handed?: boolean;
   cancel_requested?: boolean;
   cancel_reason?: string;
+  cancel_grace_ms?: number;
 }
 
 /** Which run is meant, and whose events it writes. These never change, so whoever knows them need not ask. */
@@ -54,6 +57,7 @@ const publicFields = {
 const fields = {
   ...publicFields,
   prompt: "text",
+  images: "json",
   system_prompt: "text",
   tools: "json",
   enable_tools: "json",
@@ -66,6 +70,7 @@ const fields = {
   prompt_handed: "json",
   cancel_requested: "json",
   cancel_reason: "text",
+  cancel_grace_ms: "json",
 } as const satisfies Record<keyof RunRecord, "text" | "json">;
 
 /** The fields of a run that callers see, for HMGET: lists must not read prompts. */

@@ -81,8 +81,10 @@ local function move(from, to)
   if redis.call('HGET', SESSION, 'last_run_id') == run_id then redis.call('HSET', SESSION, 'last_status', to) end
 end
 
-local function tell(event, channel_keys)
+-- \`earlier\` are events of the run's own channel, one JSON a line, that come before this one.
+local function tell(event, channel_keys, earlier)
   local log = ksi_open_log(EPOCH, max_events)
+  for line in string.gmatch(earlier or '', '[^\\n]+') do ksi_append(log, line, { CHANNEL }) end
   ksi_append(log, event, channel_keys)
   ksi_publish(log)
 end
@@ -92,10 +94,11 @@ local function write_fields(from)
 end
 
 -- A final state: from here on the run and its channel are only kept for a while.
-local function settle(from, to, event)
+local function settle(from, to, event, earlier)
   move(from, to)
+  redis.call('HDEL', RUN, 'images')
   redis.call('ZADD', ENDED, string.sub(ksi_now_us(), 1, -4), run_id)
-  tell(event, { CHANNEL, FIREHOSE, RESULTS })
+  tell(event, { CHANNEL, FIREHOSE, RESULTS }, earlier)
   redis.call('PEXPIRE', CHANNEL, max_age_ms)
   redis.call('PEXPIRE', RESULTS, max_age_ms)
 end

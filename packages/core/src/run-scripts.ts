@@ -83,13 +83,13 @@ local is_held = run[1] == 'running' and run[2] == lease
 
 /**
  * Notes that the agent is about to see the prompt, and keeps `memory` (JSON, or '') with the session.
- * Answers `noted`, `cancelled` when a cancel was requested, or `lost`. No events.
+ * Answers `noted`, `lost`, or the cancel that was requested: its reason ('') and its grace_ms (or nil). No events.
  */
 export const promptHandedScript = createRunScript(
   ["lease", "memory"],
   `${heldLua}
 if not is_held then return 'lost' end
-if run[4] then return 'cancelled' end
+if run[4] then return redis.call('HMGET', RUN, 'cancel_reason', 'cancel_grace_ms') end
 redis.call('HSET', RUN, 'prompt_handed', 'true')
 if memory ~= '' then redis.call('HSET', SESSION, 'memory', memory) end
 return 'noted'
@@ -97,19 +97,20 @@ return 'noted'
 );
 
 /**
- * The result: the final state `to`. The run stays at the head of its line until it is released.
- * rest: fields of the record. Answers `done`, `done` again when repeated, or `lost`.
- * Events: the final one.
+ * The result: the final state `to`. The run stays at the head of its line until it is released, which is at once where
+ * `is_ended` is `1`: nothing of the agent is left.
+ * rest: fields of the record. Answers `done`, `done` again when repeated, or `lost`, and the run whose turn it is, or ''.
+ * Events: those of `earlier`, one JSON a line, and the final one.
  */
 export const finishScript = createRunScript(
-  ["lease", "to", "event", "memory"],
+  ["lease", "to", "earlier", "event", "memory", "is_ended"],
   `${heldLua}
-if run[2] == lease and run[1] == to then return 'done' end
-if not is_held then return 'lost' end
+if run[2] == lease and run[1] == to then return { 'done', '' } end
+if not is_held then return { 'lost', '' } end
 write_fields(REST)
 if memory ~= '' then redis.call('HSET', SESSION, 'memory', memory) end
-settle('running', to, event)
-return 'done'
+settle('running', to, event, earlier)
+return { 'done', is_ended == '1' and leave_line() or '' }
 `,
 );
 
@@ -132,7 +133,7 @@ return leave_line()
  * Events: run.cancelled when it was queued.
  */
 export const cancelScript = createRunScript(
-  ["event", "reason", "order"],
+  ["event", "reason", "grace_ms", "order"],
   `
 local status = redis.call('HGET', RUN, 'status')
 if status == 'queued' then
@@ -141,7 +142,11 @@ if status == 'queued' then
   return { status, leave_line() }
 end
 if status == 'running' then
-  redis.call('HSET', RUN, 'cancel_requested', 'true', 'cancel_reason', reason)
+  -- The first cancel counts: what its worker has begun does not start anew.
+  if redis.call('HSETNX', RUN, 'cancel_requested', 'true') == 1 then
+    redis.call('HSET', RUN, 'cancel_reason', reason)
+    if grace_ms ~= '' then redis.call('HSET', RUN, 'cancel_grace_ms', grace_ms) end
+  end
   redis.call('PUBLISH', CONTROL, order)
 end
 return { status, '' }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { canTransition, isFinal, isFinalRunEvent, type RunEvent, type RunStatus } from "@ksi/contract";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 import { createRunIndex } from "./run-index.ts";
@@ -61,6 +62,7 @@ const step = fc.oneof(
       pick,
       drift,
       as: fc.constantFrom<Ending["event_type"]>("run.completed", "run.failed", "run.timed_out", "run.cancelled"),
+      isEnded: fc.boolean(),
     }),
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("release" as const), pick, drift }) },
@@ -116,7 +118,10 @@ function createWorld(store: Store, tenant: string) {
     }
     if (command.do === "finish") {
       const isRepeat = drift === 0 && `run.${record.status}` === command.as;
-      expect(await runs.finish(ref, lease, ending(command.as))).toBe(isHeld || isRepeat ? "done" : "lost");
+      const finishing = { events: [textOf(ref, "last "), textOf(ref, "words")], isEnded: command.isEnded };
+      const { outcome, next } = await runs.finish(ref, lease, ending(command.as), finishing);
+      expect(outcome).toBe(isHeld || isRepeat ? "done" : "lost");
+      if (next) expect(await redis.lindex(keys.sessionLine(ref.session_id), 0)).toBe(next);
     }
     if (command.do === "release") await runs.release(ref, lease);
     if (command.do === "cancel") await runs.cancel(ref);
@@ -177,6 +182,9 @@ function createWorld(store: Store, tenant: string) {
       expect(finals).toHaveLength(1);
       expect(finals[0]?.event_type).toBe(`run.${status}`);
       expect(own.at(-1)).toEqual(finals[0]);
+      const words = own.filter(({ event_type }) => event_type === "run.text");
+      expect(words.map(({ payload }) => "text" in payload && payload.text).join("")).toMatch(/^(last words)?$/);
+      expect(own.slice(-1 - words.length, -1)).toEqual(words);
       expect(firehose.filter((event) => event.run_id === run_id)).toEqual(finals);
     }
     for (const event of finalsIn(results)) expect(firehose).toContainEqual(event);
@@ -201,6 +209,10 @@ function createWorld(store: Store, tenant: string) {
 
 function finalsIn(events: readonly RunEvent[]): RunEvent[] {
   return events.filter(isFinalRunEvent);
+}
+
+function textOf(ref: { run_id: string; session_id: string }, text: string): object {
+  return newEvent({ ...ref, event_type: "run.text", source: "ksi", payload: { text } });
 }
 
 function newRun(session_id: string): NewRun {

@@ -11,6 +11,7 @@ import type { FinalRunEvent, JsonObject, RunEvent, RunStatus, WireError } from "
 import { KsiError } from "@ksi/contract/errors";
 import { newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
+import { type Cancel, cancelledError, RunCancelled } from "./run-cancelled.ts";
 import { decodeRecord, encodeFields, type RunRecord, type RunRef } from "./run-record.ts";
 import type { ScriptContext } from "./run-script.ts";
 import * as scripts from "./run-scripts.ts";
@@ -48,6 +49,13 @@ export interface Ending {
   readonly memory?: JsonObject | undefined;
 }
 
+export interface FinishOptions {
+  /** What the run had to say before its last event, in order. */
+  readonly events?: readonly object[];
+  /** Nothing of the agent is left: the run is released as well. */
+  readonly isEnded?: boolean;
+}
+
 /** A run that is out of its line, and the one whose turn it is then. */
 export interface Left<Outcome> {
   readonly outcome: Outcome;
@@ -59,13 +67,13 @@ export interface RunStore {
   spawn(run: NewRun, idempotency?: { key: string; hash: string }): Promise<Spawned>;
   /** Undefined when the run is not to be had: cancelled, claimed by another, or the job is an old one. Safe to repeat. */
   claim(ref: RunRef & { model: string }, claim: Claim): Promise<Claimed | undefined>;
-  promptHanded(ref: RunRef, lease: number, memory?: JsonObject): Promise<"noted" | "cancelled" | "lost">;
+  promptHanded(ref: RunRef, lease: number, memory?: JsonObject): Promise<"noted" | "lost" | RunCancelled>;
   /** Safe to repeat, as long as nobody is sure that it arrived. */
-  finish(ref: RunRef, lease: number, ending: Ending): Promise<"done" | "lost">;
+  finish(ref: RunRef, lease: number, ending: Ending, options?: FinishOptions): Promise<Left<"done" | "lost">>;
   /** Gives the run whose turn it is; nothing happens where another holds the run by now. Safe to repeat. */
   release(ref: RunRef, lease: number): Promise<string | undefined>;
   /** `outcome` is what the run was; undefined when there is none. */
-  cancel(ref: RunRef, reason?: string): Promise<Left<RunStatus | undefined>>;
+  cancel(ref: RunRef, cancel?: Cancel): Promise<Left<RunStatus | undefined>>;
   /** Fails a waiting run that cannot be started. */
   reject(ref: RunRef, error: WireError): Promise<Left<"failed"> | undefined>;
   giveBack(ref: RunRef, lease: number, reason: string): Promise<"requeued" | "kept" | "lost">;
@@ -80,10 +88,9 @@ export interface RunStore {
 }
 
 /** What the control channel carries. */
-export interface CancelOrder {
+export interface CancelOrder extends Cancel {
   readonly order: "cancel";
   readonly run_id: string;
-  readonly reason?: string | undefined;
 }
 
 export function createRunStore(context: ScriptContext): RunStore {
@@ -122,31 +129,37 @@ export function createRunStore(context: ScriptContext): RunStore {
 
     async promptHanded(ref, lease, memory) {
       const values = { lease, memory: memory ? JSON.stringify(memory) : "" };
-      return (await scripts.promptHandedScript(context, ref, values)) as "noted" | "cancelled" | "lost";
+      const answer = await scripts.promptHandedScript(context, ref, values);
+      if (!Array.isArray(answer)) return answer as "noted" | "lost";
+      const [reason, grace] = answer as [string, string | null];
+      return new RunCancelled({ reason, grace_ms: grace === null ? undefined : Number(grace) });
     },
 
-    async finish(ref, lease, { event_type, payload, fields, memory }) {
+    async finish(ref, lease, { event_type, payload, fields, memory }, { events = [], isEnded = false } = {}) {
       const values = {
         lease,
         to: event_type.slice("run.".length),
+        earlier: events.map((event) => JSON.stringify(event)).join("\n"),
+        is_ended: isEnded ? "1" : "",
         event: runEvent(ref, event_type, payload),
         memory: memory ? JSON.stringify(memory) : "",
       };
-      return (await scripts.finishScript(context, ref, values, {
-        rest: encodeFields({ ...fields, ended_at: now() }),
-      })) as "done" | "lost";
+      const rest = encodeFields({ ...fields, ended_at: now() });
+      const [outcome, next] = (await scripts.finishScript(context, ref, values, { rest })) as ["done" | "lost", string];
+      return { outcome, next: idOrNone(next) };
     },
 
     async release(ref, lease) {
       return idOrNone(await scripts.releaseScript(context, ref, { lease }));
     },
 
-    async cancel(ref, reason) {
+    async cancel(ref, { reason, grace_ms } = {}) {
       const error = cancelledError(reason);
-      const order: CancelOrder = { order: "cancel", run_id: ref.run_id, reason };
+      const order: CancelOrder = { order: "cancel", run_id: ref.run_id, reason, grace_ms };
       const values = {
         event: runEvent(ref, "run.cancelled", { error }),
         reason: reason ?? "",
+        grace_ms: grace_ms ?? "",
         order: JSON.stringify(order),
       };
       const rest = encodeFields({ error, ended_at: now() });
@@ -201,11 +214,6 @@ export function createRunStore(context: ScriptContext): RunStore {
       return (await scripts.deleteSessionScript(context, place, values)) as "deleted" | "busy" | "unknown";
     },
   };
-}
-
-/** Why a run that somebody cancelled has no result. */
-export function cancelledError(reason?: string): WireError {
-  return { code: "RUN_CANCELLED", message: reason ? `The run was cancelled: ${reason}` : "The run was cancelled." };
 }
 
 function workerLost({ run_id }: RunRef): WireError {

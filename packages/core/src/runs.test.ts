@@ -1,6 +1,6 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { RunEvent } from "@ksi/contract";
+import type { Image, RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
@@ -53,6 +53,39 @@ test("a model that nobody serves is refused with the names of those that are", a
   await expect(refused).rejects.toMatchObject({ code: "MODEL_NOT_FOUND", message: expect.stringContaining("echo") });
 });
 
+test("images go to the runner with their run, are given to nobody else, and are dropped when it ends", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  const images = [
+    { media_type: "image/png", data: "AAAA" },
+    { media_type: "image/webp", data: "BBBB" },
+  ] satisfies Image[];
+  const { run_id } = await runs.spawn({ ...spawnDefaults, model: "manual", prompt: "x", images });
+  const hasImages = () => fresh.store.commands.hexists(fresh.store.keys.tenant().run(run_id), "images");
+  expect(await hasImages()).toBe(1);
+  await fresh.startWorker();
+  const turn = await until(() => manual.turns[0]);
+  expect(turn.turn.images).toEqual(images);
+  turn.complete("seen");
+  const run = await runs.result({ run_id, wait_ms: 5_000 });
+  expect(run).toMatchObject({ status: "completed", result: "seen" });
+  expect(run).not.toHaveProperty("images");
+  expect(await hasImages()).toBe(0);
+});
+
+test("images for a model that takes none are refused, with the models that do", async () => {
+  await using fresh = await startFreshCore({ runners: [createManualRunner()] });
+  const { runs } = fresh.ports;
+  const images = [{ media_type: "image/png", data: "AAAA" }] satisfies Image[];
+  await expect(runs.spawn({ ...spawnDefaults, model: "echo", prompt: "x", images })).rejects.toMatchObject({
+    code: "INVALID_INPUT",
+    message: expect.stringContaining("manual"),
+    details: { issues: [{ path: "images" }] },
+  });
+  await expect(runs.spawn({ ...spawnDefaults, model: "echo", prompt: "x", images: [] })).resolves.toBeDefined();
+});
+
 test("a working folder must exist inside a root, links followed", async () => {
   await using fresh = await startFreshCore();
   const { folder } = fresh;
@@ -74,9 +107,9 @@ test("a working folder must exist inside a root, links followed", async () => {
 });
 
 test("an idempotency key repeats the first run, and refuses another body", async () => {
-  await using fresh = await startFreshCore();
+  await using fresh = await startFreshCore({ runners: [createManualRunner()] });
   const { runs } = fresh.ports;
-  const input = { ...spawnDefaults, prompt: "once", idempotency_key: "k 1", metadata: { a: 1, b: 2 } };
+  const input = { ...spawnDefaults, model: "manual", prompt: "once", idempotency_key: "k 1", metadata: { a: 1, b: 2 } };
   const first = await runs.spawn(input);
   const again = await Promise.all([1, 2, 3].map(() => runs.spawn({ ...input, metadata: { b: 2, a: 1 } })));
 
@@ -86,6 +119,8 @@ test("an idempotency key repeats the first run, and refuses another body", async
     code: "CONFLICT",
     details: { run_id: first.run_id },
   });
+  const images = [{ media_type: "image/png", data: "AAAA" }] satisfies Image[];
+  await expect(runs.spawn({ ...input, images })).rejects.toMatchObject({ code: "CONFLICT" });
   expect((await runs.list({ limit: 10 })).runs).toHaveLength(1);
 });
 

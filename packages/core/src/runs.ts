@@ -13,7 +13,7 @@ import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
 import type { Runner } from "./runners/runner.ts";
-import { resolveWorkingFolder } from "./working-folder.ts";
+import { createWorkingFolders } from "./working-folder.ts";
 
 export interface RunsOptions {
   readonly runs: RunStore;
@@ -31,6 +31,9 @@ export interface RunsOptions {
 
 export function createRuns(options: RunsOptions): RunsPort {
   const { runs, index, queue, dispatcher, log, runners, logger } = options;
+  const folders = createWorkingFolders(options.roots);
+  /** Until then Redis may not know the script: it is then sent once more, and what was sent after it came before. */
+  let hasSpawned = false;
 
   return {
     async spawn(input) {
@@ -38,10 +41,12 @@ export function createRuns(options: RunsOptions): RunsPort {
         throw new KsiError("SHUTTING_DOWN", "The daemon is stopping and takes no new runs. Try again when it is back.");
       }
       const model = input.model ?? options.defaultModel;
-      if (!runners.some((runner) => runner.serves(model))) {
+      const runner = runners.find((candidate) => candidate.serves(model));
+      if (!runner) {
         const { code, message } = noRunner(model, runners);
         throw new KsiError(code, message);
       }
+      if (input.images?.length && !runner.takesImages) throw noImages(model, runners);
       const { session_id = randomUUID(), timeout_ms = options.runTimeoutMs, cwd, idempotency_key, ...rest } = input;
       const run = {
         ...withoutUndefined(rest),
@@ -49,17 +54,24 @@ export function createRuns(options: RunsOptions): RunsPort {
         session_id,
         model,
         timeout_ms,
-        cwd: await resolveWorkingFolder(cwd, options.roots),
+        cwd: await folders.resolve(cwd),
         ...(idempotency_key !== undefined && { idempotency_key }),
       };
       const idempotency =
         idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
 
-      const spawned = await runs.spawn(run, idempotency);
-      const { run_id } = spawned;
+      const spawning = runs.spawn(run, idempotency);
+      const { run_id, agent_id, priority } = run;
+      const job = { run_id, session_id, ...(agent_id && { agent_id }), model, priority, lease: 1 };
+      // Nobody else knows this session yet, so its turn has come. The job follows the acceptance on the same connection;
+      // should that fail, the job finds no run.
+      const isFirst = hasSpawned && input.session_id === undefined && !idempotency;
+      if (isFirst) dispatcher.dispatchJob(job);
+      const spawned = await spawning;
+      hasSpawned = true;
       if (spawned.isRepeat) {
         const message = "This idempotency_key was used before: this is the run that it started then.";
-        return { status: "accepted", run_id, session_id: spawned.session_id, message };
+        return { status: "accepted", run_id: spawned.run_id, session_id: spawned.session_id, message };
       }
       logger.info({ run_id, session_id, status: "queued", model }, "Run accepted.");
       if (!spawned.isReady) {
@@ -70,8 +82,7 @@ export function createRuns(options: RunsOptions): RunsPort {
           message: "Accepted; it waits for its session's earlier runs.",
         };
       }
-      const { agent_id, priority } = run;
-      dispatcher.dispatchJob({ run_id, session_id, ...(agent_id && { agent_id }), model, priority, lease: 1 });
+      if (!isFirst) dispatcher.dispatchJob(job);
       return { status: "accepted", run_id, session_id, message: "Accepted." };
     },
 
@@ -93,14 +104,15 @@ export function createRuns(options: RunsOptions): RunsPort {
       const second = await get(run_id);
       if (isFinal(second.status)) return second;
       for await (const _ of ending) break;
-      if (signal?.aborted) throw KsiError.from(signal.reason);
+      // Whatever the reason is called: servers abort with a text of their own.
+      if (signal?.aborted) throw new KsiError("CANCELLED", "The call was cancelled.", { cause: signal.reason });
       return await get(run_id);
     },
 
-    async cancel({ run_id, reason }) {
+    async cancel({ run_id, ...cancel }) {
       const [ref] = await index.pick([run_id], ["run_id", "session_id", "agent_id"]);
       if (!ref) throw unknownRun(run_id);
-      const { outcome: status, next } = await runs.cancel(ref, reason);
+      const { outcome: status, next } = await runs.cancel(ref, cancel);
       if (!status) throw unknownRun(run_id);
       dispatcher.dispatch(next);
       if (status === "queued") {
@@ -117,15 +129,20 @@ export function createRuns(options: RunsOptions): RunsPort {
 
     async events(run_id, { lastEventId, from = "oldest" }, signal) {
       const channel = channels.run(run_id);
-      await get(run_id);
       const follow = await log.follow<RunEvent>(channel, { after: lastEventId, from, signal, isLast: isFinalRunEvent });
-      if (lastEventId != null || !isFinal((await get(run_id)).status)) return follow;
+      // A run's first event comes with the run, so this answers for most callers that there is one.
+      if (lastEventId == null && from === "oldest" && !(await isEmpty(channel))) return follow;
+      const { status } = await get(run_id);
+      if (lastEventId != null || !isFinal(status)) return follow;
       if (from === "now") return createEndedFollow<RunEvent>(channel);
-      const { entries } = await log.page(channel, { limit: 1 });
-      if (entries.length === 0) throw historyTrimmed(channel, "trimmed", undefined);
+      if (await isEmpty(channel)) throw historyTrimmed(channel, "trimmed", undefined);
       return follow;
     },
   };
+
+  async function isEmpty(channel: string): Promise<boolean> {
+    return (await log.page(channel, { limit: 1 })).entries.length === 0;
+  }
 
   async function get(runId: string) {
     const run = await index.get(runId);
@@ -136,6 +153,14 @@ export function createRuns(options: RunsOptions): RunsPort {
 
 function unknownRun(runId: string): KsiError {
   return new KsiError("NOT_FOUND", `There is no run ${runId}. It may have been deleted, or be older than the history.`);
+}
+
+function noImages(model: string, runners: readonly Runner[]): KsiError {
+  const others = runners.filter(({ takesImages }) => takesImages).flatMap(({ models }) => models);
+  const advice = others.length > 0 ? `Choose one that does: ${others.join(", ")}.` : "No model here does.";
+  const message = `the model ${model} takes no images. ${advice}`;
+  const details = { issues: [{ path: "images", message }] };
+  return new KsiError("INVALID_INPUT", `images: ${message}`, { details });
 }
 
 /** The same for the same input, whatever the order of its fields. */

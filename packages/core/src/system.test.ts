@@ -21,8 +21,8 @@ test("the status counts what runs, what waits and who is registered", async () =
     queued: 1,
     redis_info: { mode: "embedded" },
     runners: [
-      { name: "manual", available: true },
-      { name: "echo", available: true },
+      { name: "manual", available: true, models: ["manual"] },
+      { name: "echo", available: true, models: ["echo"] },
     ],
   });
 });

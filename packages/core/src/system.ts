@@ -67,7 +67,8 @@ export async function checkHealth(store: Store, version: string, deadlineMs = 1_
 async function probe(runner: Runner): Promise<RunnerStatus> {
   const probing = runner.probe();
   if (await settlesWithin(probing, probeMs)) return await probing;
-  return { name: runner.name, available: false, advice: `It did not answer within ${probeMs} ms.` };
+  const { name, models } = runner;
+  return { name, models: [...models], available: false, advice: `It did not answer within ${probeMs} ms.` };
 }
 
 function judge(runners: readonly RunnerStatus[]): SystemStatus["status"] {

@@ -23,7 +23,7 @@ test("each delta is an event of its own as long as the log keeps up, in the orde
   for (const word of ["a", "b", "c"]) events.emit(text(word));
   events.emit(tool);
   events.emit(text("d"));
-  await events.flush();
+  stored.push(...(await events.takeLast()));
   expect(stored).toEqual([text("a"), text("b"), text("c"), tool, text("d")]);
 });
 
@@ -37,7 +37,7 @@ test("while the log is behind, deltas are joined and no letter is lost", async (
   const letters = Array.from({ length: 10_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
   for (const letter of letters) events.emit(text(letter));
   gate.resolve();
-  await events.flush();
+  stored.push(...(await events.takeLast()));
   expect(stored.length).toBeLessThan(100);
   expect(stored.map(({ payload }) => "text" in payload && payload.text).join("")).toBe(letters.join(""));
 });
@@ -50,9 +50,27 @@ test("what cannot be stored because Redis is away is stored when it is back", as
     stored.push(...batch);
   });
   events.emit(text("a"));
-  await events.flush();
+  await until(() => stored.length > 0);
+  expect(await events.takeLast()).toEqual([]);
   expect(stored).toEqual([text("a")]);
   expect(lost).toEqual([]);
+});
+
+test("what is left when the agent has ended goes with its last word, if it is one batch", async () => {
+  const gate = Promise.withResolvers<void>();
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => {
+    await gate.promise;
+    stored.push(...batch);
+  });
+  events.emit(text("first"));
+  for (let i = 0; i < 600; i++) events.emit(tool);
+  const last = events.takeLast();
+  gate.resolve();
+  const left = await last;
+  expect(left.length).toBeGreaterThan(0);
+  expect(left.length).toBeLessThanOrEqual(500);
+  expect([...stored, ...left]).toEqual([text("first"), ...Array.from({ length: 600 }, () => tool)]);
 });
 
 test("a run that is somebody else's is told once, and nothing more is stored", async () => {
@@ -62,9 +80,9 @@ test("a run that is somebody else's is told once, and nothing more is stored", a
     return Promise.reject(new KsiError("CONFLICT", "not yours"));
   });
   events.emit(text("a"));
-  await events.flush();
+  await until(() => lost.length > 0);
   events.emit(text("b"));
-  await events.flush();
+  expect(await events.takeLast()).toEqual([]);
   expect(calls).toBe(1);
   expect(lost.map(({ code }) => code)).toEqual(["WORKER_LOST"]);
 });
@@ -78,5 +96,5 @@ test("an agent that says more than can be kept while Redis is away is lost", asy
   });
   expect(lost.map(({ code }) => code)).toEqual(["STORE_UNAVAILABLE"]);
   closing.abort();
-  await events.flush();
+  await events.takeLast();
 });

@@ -14,8 +14,11 @@ import type { TurnEvent } from "./runners/runner.ts";
 export interface TurnEvents {
   /** Never blocks, never throws. */
   emit(event: TurnEvent): void;
-  /** Resolves when all that was emitted is stored, or it is lost. */
-  flush(): Promise<void>;
+  /**
+   * Nothing comes after this. Resolves when all that was emitted is stored or lost, but for the last batch: that is for
+   * the caller, who has one more thing to store with it.
+   */
+  takeLast(): Promise<readonly TurnEvent[]>;
 }
 
 export interface TurnEventsOptions {
@@ -44,6 +47,7 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
   let waitingChars = 0;
   let storing: Promise<void> | undefined;
   let isLost = false;
+  let isEnding = false;
 
   return {
     emit(event) {
@@ -56,14 +60,16 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
       else waiting.push(event);
       storing ??= storeAll();
     },
-    async flush() {
+    async takeLast() {
+      isEnding = true;
       await storing;
+      return takeBatch();
     },
   };
 
   /** Never rejects. */
   async function storeAll(): Promise<void> {
-    while (waiting.length > 0) {
+    while (waiting.length > 0 && !(isEnding && isOneBatch())) {
       const batch = takeBatch();
       try {
         await retryWhileAway(() => store(batch), signal);
@@ -72,6 +78,10 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
       }
     }
     storing = undefined;
+  }
+
+  function isOneBatch(): boolean {
+    return waiting.length <= batchEvents && waitingChars <= batchChars;
   }
 
   function takeBatch(): TurnEvent[] {

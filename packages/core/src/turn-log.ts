@@ -1,12 +1,13 @@
 /** The turns of each session as JSON lines in `{folder}/{session_id}.jsonl`, for people and for tools that read files. */
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { JsonObject, WireError } from "@ksi/contract";
 import type { Logger } from "./logger.ts";
 import type { RunRef } from "./run-record.ts";
 
 /**
- * Lines are written in the order of the calls. Nothing waits for them, and nothing depends on them: where a line cannot
+ * Lines are written in the order of the calls, and those of a session that wait together in one go. Nothing waits for them, and nothing depends on them: where a line cannot
  * be written (a full disk, a folder that is not ours) the log says so and the run goes on.
  */
 export interface TurnLog {
@@ -19,8 +20,12 @@ export interface TurnLog {
   close(): Promise<void>;
 }
 
+/** Both sides of a quick turn are then one write: to open a file costs more than all else of such a run. */
+const gatherMs = 20;
+
 export function createTurnLog(folder: string, logger: Logger): TurnLog {
-  let writing: Promise<unknown> = Promise.resolve();
+  let waiting = new Map<string, { run: RunRef; lines: string }>();
+  let writing: Promise<void> | undefined;
   let isFolderMade = false;
 
   return {
@@ -30,18 +35,30 @@ export function createTurnLog(folder: string, logger: Logger): TurnLog {
     close: async () => void (await writing),
   };
 
-  function write({ run_id, session_id }: RunRef, fields: JsonObject): void {
+  function write(run: RunRef, fields: JsonObject): void {
     const line = `${JSON.stringify({ timestamp: new Date().toISOString(), ...fields })}\n`;
-    writing = writing
-      .then(() => append(session_id, line))
-      .catch((error: unknown) => {
-        logger.error({ err: error, run_id, session_id, folder }, "A line of the turn log could not be written.");
-      });
+    waiting.set(run.session_id, { run, lines: (waiting.get(run.session_id)?.lines ?? "") + line });
+    writing ??= writeAll();
   }
 
-  async function append(sessionId: string, line: string): Promise<void> {
-    if (!isFolderMade) await mkdir(folder, { recursive: true, mode: 0o700 });
-    isFolderMade = true;
-    await appendFile(join(folder, `${sessionId}.jsonl`), line, { mode: 0o600 });
+  /** Never rejects. */
+  async function writeAll(): Promise<void> {
+    while (waiting.size > 0) {
+      await setTimeout(gatherMs);
+      const taken = waiting;
+      waiting = new Map();
+      for (const { run, lines } of taken.values()) await append(run, lines);
+    }
+    writing = undefined;
+  }
+
+  async function append({ run_id, session_id }: RunRef, lines: string): Promise<void> {
+    try {
+      if (!isFolderMade) await mkdir(folder, { recursive: true, mode: 0o700 });
+      isFolderMade = true;
+      await appendFile(join(folder, `${session_id}.jsonl`), lines, { mode: 0o600 });
+    } catch (error) {
+      logger.error({ err: error, run_id, session_id, folder }, "A line of the turn log could not be written.");
+    }
   }
 }

@@ -10,9 +10,10 @@ import type { Redis } from "ioredis";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
+import { RunCancelled } from "./run-cancelled.ts";
 import type { Execution } from "./run-execution.ts";
 import type { RunIndex } from "./run-index.ts";
-import { type CancelOrder, cancelledError } from "./run-store.ts";
+import type { CancelOrder } from "./run-store.ts";
 import { startTicker } from "./ticker.ts";
 
 const beatMs = 1_000;
@@ -58,7 +59,7 @@ export async function startBeat(options: BeatOptions): Promise<AsyncDisposable> 
     const connection = store.connect("control", "subscriber");
     connection.on("message", (_channel: string, message: string) => {
       const order = readOrder(message);
-      if (order) executions.get(order.run_id)?.abort(cancelled(order.reason));
+      if (order) executions.get(order.run_id)?.abort(new RunCancelled(order));
     });
     await connection.subscribe(keys.control);
     return connection;
@@ -67,7 +68,7 @@ export async function startBeat(options: BeatOptions): Promise<AsyncDisposable> 
   async function check(): Promise<void> {
     const running = [...executions.values()].filter(({ isRunning }) => isRunning);
     const ids = running.map(({ ref }) => ref.run_id);
-    const found = await index.pick(ids, ["run_id", "status", "lease", "cancel_requested", "cancel_reason"]);
+    const found = await index.pick(ids, ["run_id", "status", "lease", ...cancelFields]);
     const records = new Map(found.map((record) => [record.run_id, record]));
     for (const execution of running) {
       const record = records.get(execution.ref.run_id);
@@ -75,14 +76,15 @@ export async function startBeat(options: BeatOptions): Promise<AsyncDisposable> 
       // It may have finished while we asked.
       if (!execution.isRunning) continue;
       if (!isOurs) execution.abort(new KsiError("WORKER_LOST", "This run is no longer this worker's."));
-      else if (record.cancel_requested) execution.abort(cancelled(record.cancel_reason));
+      else if (record.cancel_requested) {
+        const { cancel_reason: reason, cancel_grace_ms: grace_ms } = record;
+        execution.abort(new RunCancelled({ reason, grace_ms }));
+      }
     }
   }
 }
 
-function cancelled(reason?: string): KsiError {
-  return new KsiError("RUN_CANCELLED", cancelledError(reason).message);
-}
+const cancelFields = ["cancel_requested", "cancel_reason", "cancel_grace_ms"] as const;
 
 /** Others can publish to the channel too; what is not an order of ours is none. */
 function readOrder(message: string): CancelOrder | undefined {

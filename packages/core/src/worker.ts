@@ -17,6 +17,7 @@ import type { Runner } from "./runners/runner.ts";
 import { createTurnLog } from "./turn-log.ts";
 import { settlesWithin } from "./within.ts";
 import { startBeat } from "./worker-beat.ts";
+import { createWorkingFolders } from "./working-folder.ts";
 
 export interface WorkerOptions {
   readonly store: Store;
@@ -85,6 +86,7 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
   const execution: ExecutionOptions = {
     ...options,
     worker_id: id,
+    folders: createWorkingFolders(options.roots),
     runs,
     log: logs.tenant(tenant),
     keys,

@@ -5,21 +5,32 @@
  *
  * Words of the prompt that begin with `#` are orders (`#delay=50 #crash=3`); the rest is what the answer repeats.
  * CLAUDE_STAND_IN_HOME names the folder with its sessions and records; `script.json` in it holds orders for every
- * turn (`{"delay": "50"}`). The table of orders is in claude-stand-in.ts.
+ * turn (`{"delay": "50"}`). The table of orders is in claude-stand-in.ts; two of them are for measuring:
+ *
+ * - `#exit-at=N` ends it when exactly N bytes of stdout are written, be it in the middle of a line or of a character.
+ *   The same prompt in the same folder always prints the same number of bytes, and the record of a turn's end holds it
+ *   (`stdout_bytes`), so that a test can sample cuts below it. `#code=SIGKILL` makes the end a kill.
+ * - `#deltas=N #every=MS` streams N pieces of text by the clock: the next is due MS after the one before was due,
+ *   whatever the writing took. `#stamp` makes each piece the time at which it is written.
+ *
+ * With `--input-format stream-json` the prompt is one `user` line on stdin, as text or as blocks of text and images. As
+ * with the CLI, the turn begins with the line, nothing limits the wait for it, and the process stays until stdin ends.
  */
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const home = process.env.CLAUDE_STAND_IN_HOME;
-const startedAt = Date.now();
+/** As long for every process, and so is what it prints. */
+const processId = String(process.pid).padStart(7, "0");
 const flags = readFlags(process.argv.slice(2));
 if (flags.has("version")) {
   console.log("2.1.329 (Claude Code)");
   process.exit(0);
 }
-const prompt = await readPrompt();
+const { prompt, images } = await (flags.get("input-format") === "stream-json" ? readUserLine() : readText());
 const orders = { ...readScript(), ...readOrders(prompt) };
 const limit = orders["exit-at"] === undefined ? Number.POSITIVE_INFINITY : Number(orders["exit-at"]);
 let printed = 0;
@@ -30,7 +41,7 @@ const said = prompt
   .join(" ");
 const session = flags.get("resume") ?? flags.get("session-id") ?? crypto.randomUUID();
 const sessionFile = join(home, "sessions", `${session}.jsonl`);
-record({ event: "started" });
+record({ event: "started", ...(images && { images }) });
 const earlier = existsSync(sessionFile) ? readFileSync(sessionFile, "utf8").trim().split("\n").filter(Boolean) : [];
 
 if (flags.has("session-id") && existsSync(sessionFile)) {
@@ -69,12 +80,7 @@ if (orders.budget !== undefined) giveUp("error_max_budget_usd", "Reached maximum
 const schema = flags.get("json-schema");
 const output = orders.output === undefined ? said : orders.output;
 const isSatisfied = schema !== undefined && orders["no-output"] === undefined;
-const answer = isSatisfied
-  ? output
-  : orders.recall === undefined
-    ? said
-    : earlier.map((line) => JSON.parse(line)).join(" | ");
-await stream(answer);
+const answer = await stream(chooseWords());
 if (orders.crash !== undefined) leave(Number(orders.crash) || 3);
 if (orders.kill !== undefined) process.kill(process.pid, "SIGKILL");
 
@@ -85,9 +91,16 @@ print({
   stop_reason: "end_turn",
   ...(isSatisfied && { structured_output: JSON.parse(output) }),
 });
-record({ event: "ended" });
+record({ event: "ended", stdout_bytes: printed });
 if (orders.linger !== undefined) await sleep(Number(orders.linger) || 1e9);
+if (!process.stdin.readableEnded) await once(process.stdin, "end");
 leave(0);
+
+function chooseWords() {
+  if (orders.deltas !== undefined) return Array.from({ length: Number(orders.deltas) }, (_, i) => `${i + 1} `);
+  const unstructured = orders.recall === undefined ? said : earlier.map((line) => JSON.parse(line)).join(" | ");
+  return (isSatisfied ? output : unstructured).match(/\S+\s*/g) ?? [];
+}
 
 /** Everything that goes wrong before a word is said. */
 async function misbehaveBefore() {
@@ -137,7 +150,7 @@ function flood(fd, bytes, line) {
 }
 
 function useTool(name) {
-  const id = `toolu_${process.pid}`;
+  const id = `toolu_${processId}`;
   assistant([{ type: "tool_use", id, name, input: { command: "true" } }]);
   const content = "r".repeat(Number(orders["tool-result"] ?? 2));
   const message = { role: "user", content: [{ tool_use_id: id, type: "tool_result", content, is_error: false }] };
@@ -166,8 +179,9 @@ function giveUp(subtype, error) {
   leave(1);
 }
 
-async function stream(text) {
-  const id = `msg_${process.pid}`;
+/** Gives all that was said, as one text. */
+async function stream(words) {
+  const id = `msg_${processId}`;
   const event = (fields) =>
     print({ type: "stream_event", event: fields, session_id: session, parent_tool_use_id: null });
   event({
@@ -177,16 +191,23 @@ async function stream(text) {
   event({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } });
   if (orders.think)
     event({ type: "content_block_delta", index: 0, delta: { type: "thinking_delta", thinking: orders.think } });
-  for (const word of text.match(/\S+\s*/g) ?? []) {
+  const startedAt = performance.now();
+  let text = "";
+  for (const [i, word] of words.entries()) {
     if (orders.delay) await sleep(Number(orders.delay));
-    event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: word } });
+    const waitMs = orders.every === undefined ? 0 : startedAt + i * Number(orders.every) - performance.now();
+    if (waitMs > 0) await sleep(waitMs);
+    const said = orders.stamp === undefined ? word : `${(performance.timeOrigin + performance.now()).toFixed(3)} `;
+    event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: said } });
+    text += said;
   }
   assistant([{ type: "text", text }], id);
   event({ type: "content_block_stop", index: 0 });
   event({ type: "message_stop" });
+  return text;
 }
 
-function assistant(content, id = `msg_tool_${process.pid}`) {
+function assistant(content, id = `msg_tool_${processId}`) {
   const message = { id, type: "message", role: "assistant", model: modelName(), content, stop_reason: null };
   print({ type: "assistant", message, parent_tool_use_id: null, session_id: session });
 }
@@ -195,7 +216,7 @@ function assistant(content, id = `msg_tool_${process.pid}`) {
 function result(subtype) {
   const usage = { input_tokens: 10, output_tokens: 5, cache_read_input_tokens: 0, cache_creation_input_tokens: 0 };
   const total_cost_usd = 0.01 * (earlier.length + 1);
-  const numbers = { duration_ms: Date.now() - startedAt, num_turns: 1, total_cost_usd, usage };
+  const numbers = { duration_ms: 1, num_turns: 1, total_cost_usd, usage };
   return { type: "result", subtype, is_error: false, session_id: session, ...numbers, permission_denials: [] };
 }
 
@@ -203,7 +224,7 @@ function print(line) {
   writeAll(1, `${JSON.stringify(line)}\n`);
 }
 
-/** Stdout is written at once, as a program does that may be killed; `#exit-at=N` ends it after N bytes. */
+/** Stdout is written at once, as a program does that may be killed. */
 function writeAll(fd, text) {
   let bytes = Buffer.from(text);
   const isLast = fd === 1 && printed + bytes.length >= limit;
@@ -219,7 +240,12 @@ function writeAll(fd, text) {
     }
   }
   if (fd === 1) printed += bytes.length;
-  if (isLast) leave(Number(orders.code ?? 1));
+  if (isLast) cutOff(orders.code ?? "1");
+}
+
+function cutOff(code) {
+  if (code.startsWith("SIG")) process.kill(process.pid, code);
+  else leave(Number(code));
 }
 
 function leave(code) {
@@ -269,7 +295,7 @@ function readOrders(text) {
 }
 
 /** Like the CLI, gives up on a stdin that stays silent for three seconds. */
-async function readPrompt() {
+async function readText() {
   const timer = setTimeout(() => {
     writeSync(2, "Warning: no stdin data received in 3s, proceeding without it.\n");
     writeSync(2, "Error: Input must be provided either through stdin or as a prompt argument when using --print\n");
@@ -281,5 +307,40 @@ async function readPrompt() {
     text += chunk;
   }
   clearTimeout(timer);
-  return text;
+  return { prompt: text };
+}
+
+/** Begins with the line, without an end of stdin. */
+async function readUserLine() {
+  const { promise, resolve } = Promise.withResolvers();
+  let read = "";
+  process.stdin.setEncoding("utf8").on("data", (chunk) => {
+    read += chunk;
+    // Not readline, to which U+2028 is an end of line.
+    if (chunk.includes("\n")) resolve(read.slice(0, read.indexOf("\n")));
+  });
+  process.stdin.once("end", () => resolve(read));
+  const line = await promise;
+  // Nothing was asked, so nothing is said.
+  return line.trim() === "" ? leave(0) : parseUserLine(line);
+}
+
+function parseUserLine(line) {
+  const refuse = (why) => {
+    writeSync(2, `${why}\n`);
+    leave(1);
+  };
+  let read;
+  try {
+    read = JSON.parse(line);
+  } catch (error) {
+    refuse(`Error parsing streaming input line (type=unknown, ${line.length} chars): ${error.name}`);
+  }
+  const { role, content } = read.message ?? {};
+  if (read.type !== "user" || role !== "user") refuse(`Error: Expected message role 'user', got '${role}'`);
+  const blocks = typeof content === "string" ? [{ type: "text", text: content }] : content;
+  return {
+    prompt: blocks.flatMap((block) => (block.type === "text" ? [block.text] : [])).join("\n"),
+    images: blocks.flatMap((block) => (block.type === "image" ? [block.source] : [])),
+  };
 }

@@ -12,6 +12,8 @@ import { createTempFolder } from "./temp-folder.ts";
  * | --- | --- |
  * | `start=MS` | nothing for so long, before the first line |
  * | `delay=MS` | a wait before each word |
+ * | `deltas=N`, `every=MS` | the answer is N numbered pieces, one every MS by the clock (fractions too) |
+ * | `stamp` | each piece is the time at which it is written, in ms since 1970 with three decimals |
  * | `tool=NAME`, `tool-result=CHARS` | a tool is used before the answer |
  * | `think=WORD` | thinking is streamed before the answer |
  * | `recall` | the answer is the session's earlier prompts, joined by ` \| ` |
@@ -23,7 +25,7 @@ import { createTempFolder } from "./temp-folder.ts";
  * | `linger=MS` | the process stays after its result |
  * | `ignore=SIGINT,SIGTERM` | these signals have no effect |
  * | `crash=CODE`, `kill` | exit with a code, or die by SIGKILL, after the words and before the result |
- * | `exit-at=BYTES`, `code=CODE` | exit at that byte of stdout |
+ * | `exit-at=BYTES`, `code=CODE` | exit when so many bytes of stdout are written, with a code (default 1) or by a signal (`code=SIGKILL`) |
  * | `garbage=CODE` | prints what is not JSON, and exits |
  * | `flood-stdout=BYTES`, `flood-stderr=BYTES`, `long-line=BYTES` | so much of it, before the answer |
  * | `fork=group,session,background` | grandchildren that ignore signals (all three kinds by default) |
@@ -38,6 +40,10 @@ export interface StandInTurn {
   readonly session_id: string;
   readonly prompt: string;
   readonly system_prompt?: string;
+  /** What the prompt's line held besides, in order; absent where the prompt was plain text. */
+  readonly images?: readonly { readonly media_type: string; readonly data: string }[];
+  /** Of the whole turn, at its end. The same for the same prompt in the same folder. */
+  readonly stdout_bytes?: number;
   readonly cwd: string;
   readonly args: readonly string[];
   /** Names of the environment variables it got. */

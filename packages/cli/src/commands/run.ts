@@ -31,6 +31,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
     .option("--no-tools", "no tools at all")
     .option("-t, --timeout <time>", "time limit: seconds, or 500ms, 30s, 5m, 1h30m", parseTimeout)
     .option("--system-prompt <text>", "added to the agent's own system prompt")
+    .option("--image <file>", "a picture to look at (PNG, JPEG, GIF, WebP); may be repeated", collect)
     .option("--schema <file>", "a JSON Schema; stdout then holds the JSON that satisfies it")
     .option("--metadata <json>", "a JSON object of yours, kept with the run", parseJsonObject)
     .option("--priority <number>", "0 is served first, 100 last (default: 50)", parseInteger(0, 100))
@@ -44,6 +45,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
         ['ksi run --session ID "And times 3?"', "go on in the same conversation"],
         ['git diff | ksi run "Review this:" -', "put stdin behind the prompt"],
         ['ksi run -m opus -t 10m --tools Read,Grep "…"', "choose model, time limit and tools"],
+        ['ksi run --image a.png --image b.png "What changed?"', "show it pictures, in this order"],
         ['ksi run --schema answer.json "…" | jq .', "get JSON of a known shape"],
         ['ksi run --detach "…"', "leave at once; `ksi logs RUN -f` shows it"],
       ]),
@@ -74,6 +76,10 @@ export function addRunCommand(program: Program, cli: Cli): void {
       }
       await follow({ run, view, watch, interrupted: interrupts.signal });
     });
+}
+
+function collect(value: string, before: string[] = []): string[] {
+  return [...before, value];
 }
 
 /** The folder the user stands in means something only to a daemon on the same machine. */

@@ -13,21 +13,44 @@ const tags = ["agents"];
 
 export const agentsRouter = router({
   register: procedure
-    .meta({ openapi: { method: "POST", path: "/api/v1/agents/register", summary: "Register an agent", tags } })
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/agents/register",
+        summary: "Register an agent",
+        description: "Safe to repeat. 409 where others keep registering the same id at the same time.",
+        tags,
+        errorResponses: [409],
+      },
+    })
     .input(registerInput)
     .output(registered)
     .mutation(({ ctx, input }) => ctx.ports.agents.register(input)),
 
   unregister: procedure
     .meta({
-      openapi: { method: "DELETE", path: "/api/v1/agents/{agent_id}", summary: "Forget an agent and its inbox", tags },
+      openapi: {
+        method: "DELETE",
+        path: "/api/v1/agents/{agent_id}",
+        summary: "Forget an agent and its inbox",
+        tags,
+        errorResponses: [404],
+      },
     })
     .input(agentRef)
     .output(unregistered)
     .mutation(({ ctx, input }) => ctx.ports.agents.unregister(input.agent_id)),
 
   get: procedure
-    .meta({ openapi: { method: "GET", path: "/api/v1/agents/{agent_id}", summary: "One agent", tags } })
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/api/v1/agents/{agent_id}",
+        summary: "One agent",
+        tags,
+        errorResponses: [404],
+      },
+    })
     .input(agentRef)
     .output(agent)
     .query(({ ctx, input }) => ctx.ports.agents.get(input.agent_id)),

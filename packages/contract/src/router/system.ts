@@ -13,7 +13,15 @@ export const systemRouter = router({
   health: publicProcedure.output(health).query(({ ctx }) => ctx.health()),
 
   shutdown: procedure
-    .meta({ openapi: { method: "POST", path: "/api/v1/shutdown", summary: "Drain and stop", tags } })
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/shutdown",
+        summary: "Drain and stop",
+        description: "Answers first. New runs are refused from then on.",
+        tags,
+      },
+    })
     .output(shutdownOutput)
     .mutation(({ ctx }) => ctx.ports.system.shutdown()),
 });

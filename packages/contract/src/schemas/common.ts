@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { limits } from "../limits.ts";
 
+const notBase64 = "is not base64 (letters, digits, + and /, padded with = to a multiple of four)";
+
 /** A UUID in lower case, as the CLI wants it. Upper case is refused, so that one session never has two names. */
 export const sessionId = z
   .string()
@@ -43,6 +45,23 @@ export const payload = z
   .json()
   .refine((value) => withinBytes(value, limits.payloadBytes), `must be at most ${limits.payloadBytes} bytes of JSON`);
 
+/** What the Anthropic API takes. */
+export const imageMediaTypes = ["image/png", "image/jpeg", "image/gif", "image/webp"] as const;
+
+/** A picture in full. KSI fetches none: an address in a caller's hands could point into the server's own network. */
+export const image = z.object({
+  media_type: z.enum(imageMediaTypes),
+  /** Base64 with padding and without line breaks, of 5,000,000 bytes at most. */
+  data: z
+    .string()
+    .min(1, "must not be empty")
+    .max(Math.ceil(limits.imageBytes / 3) * 4, `must be at most ${limits.imageBytes} bytes, base64-encoded`)
+    // One loop over one class of characters takes milliseconds for megabytes; groups of four would fill the stack.
+    .regex(/^[A-Za-z0-9+/]*={0,2}$/, notBase64)
+    .refine((data) => data.length % 4 === 0, notBase64)
+    .meta({ contentEncoding: "base64" }),
+});
+
 /** What every list takes: `after` is the `next` of the page before, `limit` the size of this one (1 to 500, default 50). */
 export const page = z.object({
   after: z.string().max(200).optional(),
@@ -60,6 +79,7 @@ export const follow = z.object({
 
 export type Json = z.infer<ReturnType<typeof z.json>>;
 export type JsonObject = Record<string, Json>;
+export type Image = z.infer<typeof image>;
 export type FollowInput = z.infer<typeof follow>;
 
 const encoder = new TextEncoder();

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { errorCodes } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { runStatuses } from "../run-state.ts";
-import { agentId, jsonObject, page, runId, sessionId, timestamp } from "./common.ts";
+import { agentId, image, jsonObject, page, runId, sessionId, timestamp } from "./common.ts";
 
 /** Tokens of one run, as the provider counted them. */
 export const usage = z.object({
@@ -21,6 +21,12 @@ export const wireError = z.object({
 export const spawnInput = z.object({
   /** What the agent is asked to do. */
   prompt: z.string().min(1, "must not be empty").max(limits.promptChars),
+  /**
+   * What the agent is to look at before it reads the prompt, in this order: 20 at most. `INVALID_INPUT` where the
+   * model's runner takes no images. KSI keeps them until the run has ended and gives them to nobody; the agent has them
+   * in its session.
+   */
+  images: z.array(image).max(limits.images, `must be at most ${limits.images} images`).optional(),
   /** Continue this session, or start one under this id. Default: a new session. */
   session_id: sessionId.optional(),
   /** `sonnet`, `opus`, `haiku`, `echo`, or any name that a runner serves. Default: the server's `default_model`. */
@@ -95,7 +101,15 @@ export const run = z.object({
 });
 
 export const runRef = z.object({ run_id: runId });
-export const cancelInput = runRef.extend({ reason: z.string().max(500).optional() });
+export const cancelInput = runRef.extend({
+  reason: z.string().max(500).optional(),
+  /**
+   * How long, in ms and in all, a running agent may take to leave by itself before it is killed: it is interrupted,
+   * asked to terminate, then killed. 0 kills at once. Default: 2 s after each of the first two. Of several cancels of
+   * one run the first counts.
+   */
+  grace_ms: z.number().int().min(0).max(limits.cancelGraceMsMax).optional(),
+});
 /** `status` is what the run was when the cancel arrived: a final state means that there was nothing to cancel. */
 export const cancelOutput = z.object({ run_id: runId, status: z.enum(runStatuses), cancelled: z.boolean() });
 export const resultInput = runRef.extend({

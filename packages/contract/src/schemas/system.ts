@@ -3,6 +3,8 @@ import { z } from "zod";
 export const runnerStatus = z.object({
   name: z.string(),
   available: z.boolean(),
+  /** The models it lists. It may serve more names than these. */
+  models: z.array(z.string()),
   version: z.string().optional(),
   /** What to do when it is not available. */
   advice: z.string().optional(),

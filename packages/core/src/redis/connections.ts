@@ -51,7 +51,7 @@ export function createConnections(address: AddressOptions, logger: Logger): Conn
         disconnectTimeout: farewellMs,
         retryStrategy: pauseMs,
       };
-      const connection = purpose === "queue" ? new Redis(options) : new FailingConnection(options);
+      const connection = purpose === "queue" ? new CorkedConnection(options) : new FailingConnection(options);
       open.add(connection);
       connection.once("end", () => open.delete(connection));
       logOutages(connection, name, logger);
@@ -63,8 +63,20 @@ export function createConnections(address: AddressOptions, logger: Logger): Conn
   };
 }
 
+/** What one turn of the event loop sends is one write to the socket: a system call each costs more than the command. */
+class CorkedConnection extends Redis {
+  override sendCommand(command: Command, stream?: Parameters<Redis["sendCommand"]>[1]): unknown {
+    const socket = this.stream;
+    if (socket && !socket.writableCorked) {
+      socket.cork();
+      setImmediate(() => socket.uncork());
+    }
+    return super.sendCommand(command, stream);
+  }
+}
+
 /** Fails with a KsiError that says why the store is away; other errors (a wrong command) stay as ioredis made them. */
-class FailingConnection extends Redis {
+class FailingConnection extends CorkedConnection {
   override sendCommand(command: Command, stream?: Parameters<Redis["sendCommand"]>[1]): unknown {
     // ioredis keeps a call that timed out while offline, and would send it on the next connection: a write that the
     // caller was told had failed.

@@ -20,6 +20,7 @@ export function claudeArguments(turn: Turn, joining: Joining, systemPromptFile: 
   return [
     "--print",
     "--output-format=stream-json",
+    ...(turn.images?.length ? ["--input-format=stream-json"] : []),
     "--verbose",
     "--include-partial-messages",
     "--disable-slash-commands",
@@ -49,11 +50,17 @@ export function claudeEnvironment(env: NodeJS.ProcessEnv, passEnv: readonly stri
 }
 
 /**
- * The prompt as stdin. The CLI runs or refuses a prompt that begins with `/` and the name of a command, also with
- * commands disabled; behind a space it is text for the model, like any other.
+ * The prompt as stdin: as it is, or behind its images as the one line of a conversation in stream-json.
+ *
+ * The CLI runs or refuses a prompt that begins with `/` and the name of a command, also with commands disabled and
+ * also behind images; behind a space it is text for the model, like any other.
  */
-export function claudeStdin(prompt: string): string {
-  return prompt.startsWith("/") ? ` ${prompt}` : prompt;
+export function claudeStdin({ prompt, images = [] }: Pick<Turn, "prompt" | "images">): string {
+  const text = prompt.startsWith("/") ? ` ${prompt}` : prompt;
+  if (images.length === 0) return text;
+  const pictures = images.map((image) => ({ type: "image", source: { type: "base64", ...image } }));
+  const message = { role: "user", content: [...pictures, { type: "text", text }] };
+  return `${JSON.stringify({ type: "user", message, parent_tool_use_id: null })}\n`;
 }
 
 export interface SystemPromptFile extends AsyncDisposable {

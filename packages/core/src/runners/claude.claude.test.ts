@@ -1,8 +1,13 @@
 /** The claude runner with the real CLI, against a scripted model on loopback. No key and no network needed. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { KsiError } from "@ksi/contract";
+import { text } from "node:stream/consumers";
+import { crc32, deflateSync } from "node:zlib";
+import { type Image, KsiError } from "@ksi/contract";
 import {
+  createClaudeStandIn,
   findByMarker,
   installClaudeCli,
   isAlive,
@@ -13,6 +18,7 @@ import {
   until,
 } from "@ksi/testing";
 import { beforeAll, expect, test } from "vitest";
+import { RunCancelled } from "../run-cancelled.ts";
 import { type RunnerBench, startRunnerBench } from "../testing/runner-bench.ts";
 import { createClaudeRunner } from "./claude.ts";
 import type { Runner, Turn } from "./runner.ts";
@@ -26,6 +32,7 @@ beforeAll(async () => {
 interface Scene extends AsyncDisposable {
   readonly bench: RunnerBench;
   readonly model: ScriptedModel;
+  readonly env: NodeJS.ProcessEnv;
   readonly claude: Runner;
 }
 
@@ -34,21 +41,13 @@ async function startScene(answer: (request: ModelRequest, before: number) => Mod
   const model = await startScriptedModel(answer);
   const home = join(bench.cwd, "home");
   await mkdir(home);
-  const env = {
-    PATH: process.env.PATH,
-    HOME: home,
-    ANTHROPIC_BASE_URL: model.url,
-    ANTHROPIC_API_KEY: "dummy",
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    CLAUDE_CODE_MAX_RETRIES: "1",
-    DISABLE_TELEMETRY: "1",
-    DISABLE_ERROR_REPORTING: "1",
-  };
+  const env = environmentOf(home, model);
   const { reaper, logger } = bench;
   const claude = createClaudeRunner({ bin, env, reaper, logger });
   return {
     bench,
     model,
+    env,
     claude,
     async [Symbol.asyncDispose]() {
       await model[Symbol.asyncDispose]();
@@ -57,9 +56,26 @@ async function startScene(answer: (request: ModelRequest, before: number) => Mod
   };
 }
 
+function environmentOf(home: string, model: ScriptedModel): NodeJS.ProcessEnv {
+  return {
+    PATH: process.env.PATH,
+    HOME: home,
+    // Where it puts copies of images, and leaves them.
+    TMPDIR: home,
+    ANTHROPIC_BASE_URL: model.url,
+    ANTHROPIC_API_KEY: "dummy",
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    CLAUDE_CODE_MAX_RETRIES: "1",
+    DISABLE_AUTOUPDATER: "1",
+    DISABLE_TELEMETRY: "1",
+    DISABLE_ERROR_REPORTING: "1",
+  };
+}
+
 test("the probe knows the version without starting it", async () => {
   await using scene = await startScene(() => ({ text: ["unused"] }));
-  expect(await scene.claude.probe()).toEqual({ name: "claude", available: true, version: "2.1.329" });
+  const models = ["sonnet", "opus", "haiku"];
+  expect(await scene.claude.probe()).toEqual({ name: "claude", available: true, models, version: "2.1.329" });
 });
 
 test("each word is streamed when the model says it, and the outcome follows", async () => {
@@ -211,6 +227,112 @@ test("a prompt neither attaches files nor runs commands", async () => {
   expect(attached).not.toContain("the-secret-itself");
   expect(slash).toContain("/cost of living");
 });
+
+test("the model sees the very bytes of an image before the prompt, then and when the session is resumed", async () => {
+  await using scene = await startScene(() => ({ text: ["a picture"] }));
+  const images = [createPicture(8), createPicture(9)] satisfies Image[];
+  const first = await firstTurn(scene, { images, prompt: "/cost of living" });
+  const [pictures, words] = [images.map(toBlock), { text: " /cost of living\n" }];
+  // What follows tells the agent where the CLI has put a copy of each.
+  expect(blocksOf(scene.model.requests[0]).slice(0, 3)).toMatchObject([...pictures, words]);
+  const next = scene.bench.start(scene.claude, { ...first.turn, images: [createPicture(10)], prompt: "and this?" });
+  expect(await next.outcome).toMatchObject({ result: "a picture", num_turns: 1 });
+  await next.ended;
+  const seen = blocksOf(scene.model.requests[1]).filter(({ type }) => type === "image");
+  expect(seen).toMatchObject([...images, createPicture(10)].map(toBlock));
+  await scene.bench.start(scene.claude, { ...first.turn, prompt: "without" }).outcome;
+  expect(blocksOf(scene.model.requests[2]).filter(({ type }) => type === "image")).toHaveLength(3);
+});
+
+test("an image and an output_schema go together", async () => {
+  const output_schema = { type: "object", properties: { answer: { type: "number" } }, required: ["answer"] };
+  await using scene = await startScene(() => ({ tool: "StructuredOutput", input: { answer: 4 } }));
+  const images = [createPicture(8)];
+  const { outcome } = scene.bench.start(scene.claude, { images, output_schema, prompt: "how many?" });
+  expect(await outcome).toMatchObject({ output: { answer: 4 } });
+});
+
+test("a lost conversation, a session in use and a provider's error are told as without images", async () => {
+  await using scene = await startScene(() => ({ status: 404 }));
+  const images = [createPicture(8)];
+  const session_id = crypto.randomUUID();
+  const lost = scene.bench.start(scene.claude, { images, memory: { cli_session_id: session_id, is_known: true } });
+  await expect(lost.outcome).rejects.toMatchObject({ code: "SESSION_NOT_FOUND" });
+  const refused = scene.bench.start(scene.claude, { images, session_id });
+  await expect(refused.outcome).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+  await refused.ended;
+  const again = scene.bench.start(scene.claude, { images, session_id });
+  await expect(again.outcome).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+});
+
+test("an interrupt in the middle of an answer ends the CLI within its grace, with and without images", async () => {
+  const gate = (delta: number) => (delta < 2 ? Promise.resolve() : new Promise(() => {}));
+  await using scene = await startScene(() => ({ text: ["one ", "two ", "never"], gate }));
+  for (const images of [[], [createPicture(8)]]) {
+    const turn = scene.bench.start(scene.claude, { images, prompt: "count" });
+    await until(() => turn.text() === "one two ");
+    const abortedAt = performance.now();
+    turn.abort(new RunCancelled({ grace_ms: 20_000 }));
+    await turn.ended;
+    const goneMs = Math.round(performance.now() - abortedAt);
+    console.info(`interrupted in its answer, with ${images.length} images: gone after ${goneMs} ms`);
+    expect(goneMs).toBeLessThan(5_000);
+  }
+});
+
+test.each([
+  ["nothing", ""],
+  ["no JSON", "hello\n"],
+  ["a line without a message", '{"type":"user"}\n'],
+  ["a plain line of text", '{"type":"user","message":{"role":"user","content":"hi\u2028"}}'],
+])("the stand-in takes stream-json as the CLI does: %s", async (_, stdin) => {
+  await using scene = await startScene(() => ({ text: ["hi"] }));
+  await using standIn = await createClaudeStandIn();
+  const runs = [bin, standIn.bin].map(async (file) => {
+    const args = ["--print", "--verbose", "--input-format=stream-json", "--output-format=stream-json", "--tools="];
+    const child = spawn(file, args, { env: scene.env, cwd: scene.bench.cwd });
+    child.stdin.end(stdin);
+    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
+    const results = out.split("\n").filter((line) => line.includes('"type":"result"'));
+    return { code, err: err.trim(), results: results.map((line) => JSON.parse(line).result) };
+  });
+  const [real, imitated] = await Promise.all(runs);
+  expect(imitated).toEqual(real);
+});
+
+interface Block {
+  readonly type: string;
+}
+
+/** What the user said in all turns. */
+function blocksOf(request: ModelRequest | undefined): Block[] {
+  const said = request?.messages.filter(({ role }) => role === "user") ?? [];
+  return said.flatMap(({ content }) => (Array.isArray(content) ? (content as Block[]) : []));
+}
+
+function toBlock({ media_type, data }: Image) {
+  return { type: "image", source: { type: "base64", media_type, data } };
+}
+
+/** A grey square; the CLI passes on as it is what it need not make smaller. */
+function createPicture(pixels: number): Image {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(pixels, 0);
+  header.writeUInt32BE(pixels, 4);
+  header[8] = 8;
+  const rows = deflateSync(Buffer.alloc(pixels * (pixels + 1)));
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  const parts = [signature, pngChunk("IHDR", header), pngChunk("IDAT", rows), pngChunk("IEND", Buffer.alloc(0))];
+  return { media_type: "image/png", data: Buffer.concat(parts).toString("base64") };
+}
+
+function pngChunk(type: string, data: Buffer): Buffer {
+  const named = Buffer.concat([Buffer.from(type, "latin1"), data]);
+  const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
+  length.writeUInt32BE(data.length);
+  checksum.writeUInt32BE(crc32(named));
+  return Buffer.concat([length, named, checksum]);
+}
 
 /** Asks for the tool once, and is finished when it has the answer. */
 function bashOnce(request: ModelRequest, command: string): ModelAnswer {

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { KsiError } from "@ksi/contract";
+import { type Image, KsiError } from "@ksi/contract";
 import { type ClaudeStandIn, createClaudeStandIn, findByMarker, isAlive, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import type { AgentLimits } from "../agent-process.ts";
@@ -256,7 +256,8 @@ test("a probe finds the program on PATH and reads the version beside it, startin
   await writeFile(join(cwd, "bin", "claude"), "");
   await chmod(join(cwd, "bin", "claude"), 0o755);
   const runner = createClaudeRunner({ env: { PATH: join(cwd, "bin") }, reaper, logger });
-  expect(await runner.probe()).toEqual({ name: "claude", available: true, version: "2.1.329" });
+  const models = ["sonnet", "opus", "haiku"];
+  expect(await runner.probe()).toEqual({ name: "claude", available: true, models, version: "2.1.329" });
 });
 
 test("nothing that a caller sends becomes a flag, and no prompt is shown by ps", async () => {
@@ -284,6 +285,25 @@ test("a prompt that begins with a slash reaches the model, and no tools means no
   expect(started?.args).toEqual(
     expect.arrayContaining(["--tools=", "--strict-mcp-config", "--disable-slash-commands"]),
   );
+});
+
+test("images go before the prompt, in their order, at the session's start and when it is resumed", async () => {
+  await using scene = await startScene();
+  const images = [
+    { media_type: "image/png", data: "A".repeat(2_000_000) },
+    { media_type: "image/gif", data: "BBBB" },
+  ] satisfies Image[];
+  const first = scene.bench.start(scene.claude, { images, prompt: "/look\u2028here" });
+  expect(await first.outcome).toMatchObject({ result: "/look here" });
+  await first.ended;
+  const { session_id } = first.turn;
+  const memory = (await first.outcome).memory;
+  const { outcome, ended } = scene.bench.start(scene.claude, { images, session_id, memory, prompt: "#recall" });
+  expect(await outcome).toMatchObject({ result: "/look here" });
+  await ended;
+  const started = (await scene.standIn.turns()).filter(({ event }) => event === "started");
+  const sources = images.map((image) => ({ type: "base64", ...image }));
+  expect(started).toMatchObject([{ prompt: " /look\u2028here", images: sources }, { images: sources }]);
 });
 
 test("the agent gets what a program needs and none of the daemon's secrets", async () => {

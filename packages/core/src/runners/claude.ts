@@ -10,6 +10,7 @@ import { z } from "zod";
 import { type AgentExit, type AgentLimits, type AgentProcess, startAgentProcess } from "../agent-process.ts";
 import type { Logger } from "../logger.ts";
 import type { Reaper } from "../reaper.ts";
+import { graceOf } from "../run-cancelled.ts";
 import { claudeArguments, claudeEnvironment, claudeStdin, type Joining, writeSystemPrompt } from "./claude-command.ts";
 import { findClaude, readClaudeVersion } from "./claude-executable.ts";
 import {
@@ -46,18 +47,20 @@ export interface ClaudeRunnerOptions {
 export function createClaudeRunner(options: ClaudeRunnerOptions): Runner {
   const { bin, env, passEnv = [] } = options;
   const find = () => findClaude({ bin, path: env.PATH });
+  const models = ["sonnet", "opus", "haiku"];
   const setup: Setup = { ...options, find, environment: claudeEnvironment(env, passEnv) };
 
   return {
     name: "claude",
-    models: ["sonnet", "opus", "haiku"],
+    models,
+    takesImages: true,
     serves: (model) => /^(default|best|opusplan|sonnet|opus|haiku)(\[\w+\])?$/.test(model) || /claude/i.test(model),
     async probe() {
       try {
         const version = await readClaudeVersion(await find());
-        return { name: "claude", available: true, ...(version && { version }) };
+        return { name: "claude", available: true, models, ...(version && { version }) };
       } catch (error) {
-        return { name: "claude", available: false, advice: KsiError.from(error).message };
+        return { name: "claude", available: false, models, advice: KsiError.from(error).message };
       }
     },
     start: (turn, context) => startTurn(turn, context, setup),
@@ -93,11 +96,11 @@ function startTurn(turn: Turn, context: TurnContext, setup: Setup): RunningTurn 
       throw failureOfStart(error as NodeJS.ErrnoException, file);
     });
     processes.push(agent);
-    if (context.signal.aborted) void agent.end();
+    if (context.signal.aborted) void agent.end(graceOf(context.signal));
     return agent;
   }
   const endAll = () => {
-    for (const agent of processes) void agent.end();
+    for (const agent of processes) void agent.end(graceOf(context.signal));
   };
   context.signal.addEventListener("abort", endAll, { once: true });
 
@@ -129,10 +132,10 @@ async function converse(
     try {
       await orAborted(handing, context.signal);
     } catch (error) {
-      void agent.end();
+      void agent.end(graceOf(context.signal));
       throw error;
     }
-    agent.send(claudeStdin(turn.prompt));
+    agent.send(claudeStdin(turn));
   };
 
   let joining: Joining = { way: memory ? "resume" : "start", id };
@@ -169,7 +172,7 @@ interface Refusal {
  * - The id is taken: the CLI knows a session that KSI does not, or a turn was killed after the CLI had written it.
  * - No conversation: the turn before was killed before the CLI had written anything. Where a turn completed before,
  *   the conversation is lost, and a new one under its name would hide that.
- * - No prompt: the hand-over took longer than the three seconds that the CLI waits.
+ * - No prompt: the hand-over took longer than the three seconds that the CLI waits. (With images it waits without end.)
  */
 function nextJoining({ way, id }: Joining, { exit, failure, tried, isKnown }: Refusal): Joining | undefined {
   if (way === "start" && saysInUse(exit)) return tried.includes("resume") ? undefined : { way: "resume", id };

@@ -14,11 +14,13 @@ const notice = "echo is an offline demo: it repeats the prompt and asks no model
  * satisfies the schema; `output` is then that JSON, else the run fails with `OUTPUT_INVALID`.
  */
 export function createEchoRunner(): Runner {
+  const models = ["echo"];
   return {
     name: "echo",
-    models: ["echo"],
+    models,
+    takesImages: false,
     serves: (model) => model === "echo",
-    probe: () => Promise.resolve({ name: "echo", available: true, advice: notice }),
+    probe: () => Promise.resolve({ name: "echo", available: true, models, advice: notice }),
     start(turn, context): RunningTurn {
       const outcome = answer(turn, context);
       return { outcome, ended: outcome.then(ignore, ignore) };
@@ -43,7 +45,9 @@ const echoScript = z.strictObject({
 async function answer(turn: Turn, context: TurnContext): Promise<TurnOutcome> {
   const { signal, emit } = context;
   const script = readScript(turn.metadata?.echo);
-  await context.promptHanded();
+  // Not waited for: it is stored before anything that is said, and to repeat an echo changes nothing.
+  const handed = context.promptHanded();
+  handed.catch(ignore);
   signal.throwIfAborted();
 
   if (script.tool) {
@@ -56,6 +60,7 @@ async function answer(turn: Turn, context: TurnContext): Promise<TurnOutcome> {
     await pause(script.delay_ms, signal);
     emit({ event_type: "run.text", payload: { text } });
   }
+  await handed;
   if (script.fail) throw new KsiError(script.fail, `The run's metadata.echo asked to fail with ${script.fail}.`);
 
   return {

@@ -2,13 +2,15 @@
  * What a runner is: the one interface between the worker and whatever executes a run. A second CLI is one more file
  * beside this one.
  */
-import type { Json, JsonObject, RunEvent, RunnerStatus, Usage } from "@ksi/contract";
+import type { Image, Json, JsonObject, RunEvent, RunnerStatus, Usage } from "@ksi/contract";
 
 /** One run, as a runner sees it. */
 export interface Turn {
   readonly run_id: string;
   readonly session_id: string;
   readonly prompt: string;
+  /** Before the prompt, in this order; only for a runner that takes images. */
+  readonly images?: readonly Image[] | undefined;
   readonly model: string;
   /** The tools that the agent may use without asking; empty for none. Already narrowed to what is configured. */
   readonly tools: readonly string[];
@@ -37,7 +39,7 @@ type TurnEventType =
 export interface TurnContext {
   /**
    * Ends the turn. Its reason is a KsiError (`RUN_CANCELLED`, `RUN_TIMED_OUT`, `SHUTTING_DOWN`, `WORKER_LOST`), with
-   * which `outcome` then rejects.
+   * which `outcome` then rejects. `graceOf` says how long the agent may take to leave.
    */
   readonly signal: AbortSignal;
   /** In the order in which the agent said it. Never blocks; the worker bounds what is buffered. */
@@ -78,6 +80,8 @@ export interface Runner {
   readonly name: string;
   /** The names it lists; `serves` may accept more. */
   readonly models: readonly string[];
+  /** Whether a turn may have `images`. */
+  readonly takesImages: boolean;
   serves(model: string): boolean;
   /** Whether it would work here and now, with advice where it would not. Cheap; asked at start and by status. */
   probe(): Promise<RunnerStatus>;

@@ -18,14 +18,15 @@ export interface ManualRunner extends Runner {
   readonly turns: ManualTurn[];
 }
 
-/** Serves the model `manual`. An abort rejects the outcome, as with any runner. */
+/** Serves the model `manual`, and takes images. An abort rejects the outcome, as with any runner. */
 export function createManualRunner({ isSlowToEnd = false } = {}): ManualRunner {
   const turns: ManualTurn[] = [];
   return {
     name: "manual",
     models: ["manual"],
+    takesImages: true,
     serves: (model) => model === "manual",
-    probe: () => Promise.resolve({ name: "manual", available: true }),
+    probe: () => Promise.resolve({ name: "manual", available: true, models: ["manual"] }),
     turns,
     start(turn, context) {
       const { running, manual } = begin(turn, context, isSlowToEnd);

@@ -11,8 +11,9 @@ import { testHistory } from "./test-history.ts";
 const stuckRunner: Runner = {
   name: "stuck",
   models: ["before", "after"],
+  takesImages: false,
   serves: (model) => model === "before" || model === "after",
-  probe: () => Promise.resolve({ name: "stuck", available: true }),
+  probe: () => Promise.resolve({ name: "stuck", available: true, models: ["before", "after"] }),
   start({ model }, { signal, emit, promptHanded }) {
     const { promise: outcome, reject } = Promise.withResolvers<never>();
     signal.addEventListener("abort", () => reject(signal.reason));
