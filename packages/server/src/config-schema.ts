@@ -58,6 +58,10 @@ export const configSchema = z.object({
   /** How long a stopping daemon waits for what is running. */
   drain_timeout_ms: integer(0, 3_600_000).default(30_000),
 
+  /** Of all HTTP requests with the token, as a burst or spread over the minute; 0 is no limit. */
+  requests_per_minute: integer(0, 10_000_000).default(60_000),
+  /** How long a request to the OpenAI routes may wait for its run. */
+  wait_max_ms: integer(1_000, limits.runTimeoutMsMax).default(600_000),
   /** Bytes of one HTTP body or WebSocket frame. */
   body_max_bytes: integer(1_024, 1_073_741_824).default(limits.bodyBytes),
   log_level: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),

@@ -33,6 +33,8 @@ test("without a file the defaults are those of the documentation", async () => {
     roots: [folder.path],
     worker: true,
     drain_timeout_ms: 30_000,
+    requests_per_minute: 60_000,
+    wait_max_ms: 600_000,
   });
   expect(config.tools).toContain("Bash");
   expect(config.token).toBeUndefined();

@@ -7,6 +7,7 @@ import { createTempFolder, type TempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type Config, loadConfig } from "./config.ts";
 import { type Daemon, startDaemon } from "./daemon.ts";
+import { connectPlainSocket } from "./testing/plain-socket.ts";
 import { createTestClient, type TestClient } from "./testing/test-doors.ts";
 import { startWorkerProcess } from "./worker-process.ts";
 
@@ -23,6 +24,48 @@ test("a run is spawned, followed and answered through the doors of a whole daemo
   );
   const run = await client.trpc.runs.result.query({ run_id });
   expect(run).toMatchObject({ status: "completed", result: "hello brave new world" });
+});
+
+test("REST, the plain socket and OpenAI's routes of a whole daemon tell of the same runs", async () => {
+  await using folder = await createTempFolder();
+  await using daemon = await startDaemon(await configOf(folder));
+  const headers = { authorization: `Bearer ${await tokenOf(daemon)}`, "content-type": "application/json" };
+  const post = async (path: string, body: object) => {
+    const answer = await fetch(daemon.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+    expect([path, answer.status]).toEqual([path, 200]);
+    return await answer.json();
+  };
+  const accepted = (await post("/api/v1/spawn", { prompt: "hello", command: "SPAWN" })) as { run_id: string };
+  const chat = (await post("/v1/chat/completions", {
+    model: "echo",
+    messages: [{ role: "user", content: "hello" }],
+  })) as { metadata: { run_id: string } };
+  for (const run_id of [accepted.run_id, chat.metadata.run_id]) {
+    const { frames, closed } = connectPlainSocket(`${daemon.url.replace("http", "ws")}/ws?run_id=${run_id}`, {
+      headers,
+    });
+    expect((await closed).code).toBe(1000);
+    const stream = await (await fetch(`${daemon.url}/api/v1/runs/${run_id}/events`, { headers })).text();
+    expect(frames.map(({ event_type }) => event_type)).toContain("run.completed");
+    expect(stream).toBe(
+      frames.map(({ cursor, ...event }) => `id: ${cursor}\ndata: ${JSON.stringify(event)}\n\n`).join(""),
+    );
+    const after = `/api/v1/runs/${run_id}/events?last_event_id=${frames.at(-1)?.cursor}`;
+    expect((await fetch(daemon.url + after, { headers })).status).toBe(204);
+  }
+});
+
+test("a daemon that stops ends the streams that are open in peace", async () => {
+  await using folder = await createTempFolder();
+  const daemon = await startDaemon(await configOf(folder));
+  const headers = { authorization: `Bearer ${await tokenOf(daemon)}` };
+  const stream = await fetch(`${daemon.url}/api/v1/events`, { headers });
+  const { socket, closed } = connectPlainSocket(`${daemon.url.replace("http", "ws")}/ws`, { headers });
+  await once(socket, "open");
+  await daemon.close();
+  // Not cut off: it has ended, with nothing but the comments of a stream on which nothing happened.
+  expect(await stream.text()).toMatch(/^(:\n\n)*$/);
+  expect((await closed).code).toBe(1012);
 });
 
 test("daemon.json tells only this user where the daemon is, and is gone when it has stopped", async () => {

@@ -9,8 +9,9 @@ import { type Closers, type Core, createClosers, startCore, type Worker } from "
 import type { Config } from "./config.ts";
 import { refuseSecondDaemon, removeDaemonFile, writeDaemonFile } from "./daemon-file.ts";
 import { prepareDataDir } from "./data-dir.ts";
+import type { HttpDoorOptions } from "./doors.ts";
 import { historyOf, startEngine } from "./engine.ts";
-import { createHttpApp, type HttpAppOptions } from "./http.ts";
+import { createHttpApp } from "./http.ts";
 import { createLife } from "./life.ts";
 import { type Listener, startListener } from "./listener.ts";
 import { createLogger, type Logger } from "./logger.ts";
@@ -86,6 +87,7 @@ async function start(config: Config, { logger, closers }: { logger: Logger; clos
     logger.info({ deadline_ms: deadlineMs }, "stopping");
     core?.drain();
     await worker?.drain(deadlineMs).catch((error) => logger.error({ err: error }, "draining failed"));
+    await core?.settle();
     await closers.closeAll();
     logger.info({}, "stopped");
   });
@@ -120,6 +122,8 @@ async function start(config: Config, { logger, closers }: { logger: Logger; clos
     logger,
     maxBodyBytes: config.body_max_bytes,
     maxBatchSize,
+    requestsPerMinute: config.requests_per_minute,
+    waitMaxMs: config.wait_max_ms,
     debug: config.debug,
   });
   closers.add(closeDoors, () => closeDoors());
@@ -142,11 +146,13 @@ async function start(config: Config, { logger, closers }: { logger: Logger; clos
   };
 }
 
-/** Gives how to close them: sockets first, so that their clients know that it is on purpose. */
-function openDoors(listener: Listener, options: HttpAppOptions): () => Promise<void> {
-  listener.serve(getRequestListener(createHttpApp(options).fetch));
+/** Gives how to close them: streams and sockets first, so that their clients know that it is on purpose. */
+function openDoors(listener: Listener, options: Omit<HttpDoorOptions, "closing">): () => Promise<void> {
+  const closing = new AbortController();
+  listener.serve(getRequestListener(createHttpApp({ ...options, closing: closing.signal }).fetch));
   const webSocketDoor = startWebSocketDoor({ ...options, server: listener.server });
   return async () => {
+    closing.abort();
     await webSocketDoor.close();
     await listener.close();
   };

@@ -93,17 +93,22 @@ test("another Host or Origin is refused before the token is looked at", async ()
   }
 });
 
-test("a page of an allowed origin passes preflight and may read answers; another may not", async () => {
+test("a page of an allowed origin may send what SDKs send and read all that comes back; another may not", async () => {
   const origin = "http://localhost:5173";
   await using doors = await startTestDoors({ allowedOrigins: [origin] });
-  const preflight = { method: "OPTIONS", headers: { origin, "access-control-request-method": "POST" } };
-  const allowed = await fetch(`${doors.url}/trpc/runs.spawn`, preflight);
-  expect(allowed.status).toBe(204);
-  expect(allowed.headers.get("access-control-allow-origin")).toBe(origin);
-  expect(allowed.headers.get("access-control-allow-headers")).toContain("authorization");
+  const asked = "authorization,content-type,idempotency-key,x-stainless-lang";
+  const headers = { origin, "access-control-request-method": "POST", "access-control-request-headers": asked };
+  const preflight = { method: "OPTIONS", headers };
+  for (const path of ["/trpc/runs.spawn", "/api/v1/spawn", "/v1/chat/completions"]) {
+    const allowed = await fetch(doors.url + path, preflight);
+    expect(allowed.status).toBe(204);
+    expect(allowed.headers.get("access-control-allow-origin")).toBe(origin);
+    expect(allowed.headers.get("access-control-allow-headers")).toBe(asked);
+  }
   const answer = await call(doors, "/trpc/system.health", { headers: { origin } });
   expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
-  preflight.headers.origin = "http://evil.example";
+  expect(answer.headers.get("access-control-expose-headers")).toBe("*");
+  headers.origin = "http://evil.example";
   expect((await fetch(`${doors.url}/trpc/runs.spawn`, preflight)).status).toBe(403);
 });
 
@@ -125,11 +130,91 @@ test("a ticket opens one event stream, and nothing else", async () => {
   expect(await (await fetch(stream, { headers })).text()).toContain("UNAUTHORIZED");
 });
 
+test("a ticket authorizes no call, whatever the call says that it accepts", async () => {
+  await using doors = await startTestDoors();
+  const headers = { accept: "text/event-stream", "content-type": "application/json" };
+  const calls = {
+    GET: ["/trpc/agents.list", "/api/v1/agents", "/v1/models"],
+    POST: ["/trpc/system.shutdown", "/api/v1/shutdown", "/api/v1/tickets", "/v1/chat/completions"],
+  };
+  for (const [method, paths] of Object.entries(calls)) {
+    for (const path of paths) {
+      const { ticket } = doors.tickets.issue();
+      const answer = await fetch(`${doors.url}${path}?ticket=${ticket}`, { method, headers });
+      expect([path, answer.status]).toEqual([path, 401]);
+    }
+  }
+});
+
 test("a ticket is issued only for the token", async () => {
   await using doors = await startTestDoors();
   const response = await fetch(`${doors.url}/api/v1/tickets`, { method: "POST" });
   expect(response.status).toBe(401);
   expect(await response.json()).toMatchObject({ error: { code: "UNAUTHORIZED" } });
+});
+
+test("a path that is served refuses other methods with 405 and names its own", async () => {
+  await using doors = await startTestDoors();
+  for (const path of ["/health", "/ready", "/openapi.json", "/docs", "/ws", "/api/v1/tickets"]) {
+    const allow = path === "/api/v1/tickets" ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
+    const answer = await call(doors, path, { method: "PUT" });
+    expect([path, answer.status, answer.headers.get("allow")]).toEqual([path, 405, allow]);
+    expect(await answer.json()).toMatchObject({ error: { code: "METHOD_NOT_ALLOWED" } });
+  }
+});
+
+test("HEAD is answered like GET, without a body", async () => {
+  await using doors = await startTestDoors({ ports: { agents: { list: async () => ({ agents: [] }) } } });
+  const statuses = { "/health": 200, "/openapi.json": 200, "/docs/": 200, "/api/v1/agents": 200, "/nothing": 404 };
+  for (const [path, status] of Object.entries(statuses)) {
+    const got = await call(doors, path);
+    const head = await call(doors, path, { method: "HEAD" });
+    expect([path, got.status, head.status, await head.text()]).toEqual([path, status, status, ""]);
+    expect(head.headers.get("content-type")).toBe(got.headers.get("content-type"));
+  }
+});
+
+test("under /v1 what is refused before the routes has OpenAI's shape, elsewhere that of REST", async () => {
+  await using doors = await startTestDoors();
+  const headers = { host: "evil.example" };
+  const openAi = await post(doors, "/v1/chat/completions", { headers });
+  expect([openAi.status, JSON.parse(openAi.text).error]).toEqual([
+    403,
+    { message: expect.any(String), type: "permission_error", param: null, code: "forbidden" },
+  ]);
+  const rest = await post(doors, "/api/v1/spawn", { headers });
+  expect([rest.status, JSON.parse(rest.text).error]).toEqual([403, { message: expect.any(String), code: "FORBIDDEN" }]);
+});
+
+test("requests over the limit are RATE_LIMITED on every surface, each in its own shape", async () => {
+  await using doors = await startTestDoors({
+    requestsPerMinute: 3,
+    ports: { agents: { list: async () => ({ agents: [] }) } },
+  });
+  for (const path of ["/trpc/agents.list", "/api/v1/agents", "/v1/models"]) {
+    // None of them counts.
+    expect((await fetch(doors.url + path)).status).toBe(401);
+    expect((await fetch(`${doors.url}/health`)).status).toBe(200);
+  }
+  for (const path of ["/trpc/agents.list?input=%7B%22json%22%3A%7B%7D%7D", "/api/v1/agents"]) {
+    expect([path, (await call(doors, path)).status]).toEqual([path, 200]);
+  }
+  const last = await call(doors, "/v1/models/none");
+  expect(last.headers.get("x-ratelimit-limit-requests")).toBe("3");
+  expect(last.headers.get("x-ratelimit-remaining-requests")).toBe("0");
+  expect(last.headers.get("x-ratelimit-reset-requests")).toBe("1m0s");
+  const refusals = {
+    "/trpc/agents.list": { error: { json: { data: { ksi: { code: "RATE_LIMITED" } } } } },
+    "/api/v1/agents": { error: { code: "RATE_LIMITED", retry_after_ms: expect.any(Number) } },
+    "/api/v1/tickets": { error: { code: "RATE_LIMITED", retry_after_ms: expect.any(Number) } },
+    "/v1/models": { error: { code: "rate_limit_exceeded", type: "rate_limit_error" } },
+  };
+  for (const [path, body] of Object.entries(refusals)) {
+    const refused = await call(doors, path, { method: path.endsWith("tickets") ? "POST" : "GET" });
+    expect([path, refused.status]).toEqual([path, 429]);
+    expect(await refused.json()).toMatchObject(body);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(15);
+  }
 });
 
 test("each request is one log line with method, path without query, status and the id the caller was told", async () => {

@@ -1,140 +1,83 @@
-/** The HTTP door: tRPC, health and tickets as one fetch-style app. */
-import { randomUUID } from "node:crypto";
-import { appRouter, type Context, KsiError, trpcCodes, unauthorized } from "@ksi/contract";
-import { TRPCError } from "@trpc/server";
-import { getHTTPStatusCodeFromError, resolveResponse } from "@trpc/server/http";
-import { Hono, type MiddlewareHandler } from "hono";
-import { cors } from "hono/cors";
-import type { DoorOptions } from "./doors.ts";
+/** The HTTP door: every surface as one fetch-style app, and what all of them have in common. */
+import { KsiError } from "@ksi/contract";
+import { errorResponse } from "@ksi/openapi/ksi";
+import { openAiErrorResponse } from "@ksi/openapi/openai";
+import { type Context, type Handler, Hono } from "hono";
+import { createAdmission } from "./admission.ts";
+import { serveDocs, serveDocument } from "./document-door.ts";
+import type { HttpDoorOptions } from "./doors.ts";
+import {
+  allowOrigins,
+  checkRequest,
+  type HttpVariables,
+  setSecurityHeaders,
+  traceRequests,
+} from "./http-middleware.ts";
 import { logCallError } from "./log-call-error.ts";
-import { readBody } from "./read-body.ts";
-import { bearerOf } from "./token.ts";
+import { serveOpenAi } from "./openai-door.ts";
+import { serveRest } from "./rest-door.ts";
+import { serveTrpc } from "./trpc-door.ts";
 
-export interface HttpAppOptions extends DoorOptions {
-  /** Adds the cause to `INTERNAL` answers outside tRPC. */
-  readonly debug: boolean;
-}
-
-export type HttpApp = Hono<{ Variables: { requestId: string } }>;
+export type HttpApp = Hono<HttpVariables>;
 
 /**
- * `/trpc/*`, `POST /api/v1/tickets`, and without a token `GET /health` (503 when Redis is away) and `GET /ready` (503
- * while draining). Answers outside tRPC that are errors have the body `{ error: { code, message, … } }`.
+ * `/trpc/*`, `/api/v1/*` (REST) and `/v1/*` (OpenAI) for callers with the token. For everybody `GET /health` (503 when
+ * Redis is away), `GET /ready` (503 while draining), `GET /openapi.json` and `GET /docs`.
+ *
+ * Errors have the body `{ error: { code, message, … } }`; under `/v1` OpenAI's, under `/trpc` tRPC's.
  */
-export function createHttpApp(options: HttpAppOptions): HttpApp {
+export function createHttpApp(options: HttpDoorOptions): HttpApp {
   const app: HttpApp = new Hono();
+  const admission = createAdmission(options);
   app.use(traceRequests(options), setSecurityHeaders, checkRequest(options), allowOrigins(options));
-  app.get("/health", async (c) => {
+
+  serve(app, "GET", "/health", async (c) => {
     const health = await options.health();
     return c.json(health, health.status === "ok" ? 200 : 503);
   });
-  app.get("/ready", (c) =>
+  serve(app, "GET", "/ready", (c) =>
     options.isDraining() ? c.json({ status: "draining" }, 503) : c.json({ status: "ready" }, 200),
   );
-  app.post("/api/v1/tickets", (c) => {
-    if (!options.isToken(bearerOf(c.req.header("authorization")))) throw unauthorized();
+  serve(app, "GET", "/openapi.json", serveDocument());
+  serve(app, "GET", "/docs/*", serveDocs());
+  serve(app, "GET", "/ws", askForUpgrade);
+  serve(app, "POST", "/api/v1/tickets", (c) => {
+    admission.requirePorts(c.req.raw);
     return c.json(options.tickets.issue());
   });
-  app.all("/trpc/*", (c) => answerTrpc(c.req.raw, { ...options, requestId: c.var.requestId }));
-  app.notFound((c) => errorResponse(new KsiError("NOT_FOUND", `There is nothing at ${c.req.method} ${c.req.path}.`)));
+  app.all("/api/v1/*", serveRest(admission, options));
+  app.all("/v1/*", serveOpenAi(admission, options));
+  app.all("/trpc/*", serveTrpc(admission, options));
+
+  app.notFound((c) => answerError(c, new KsiError("NOT_FOUND", `There is nothing at ${c.req.method} ${c.req.path}.`)));
   app.onError((thrown, c) => {
     const error = KsiError.from(thrown);
-    if (error.code === "INTERNAL") {
-      options.logger.error({ err: error.cause, path: c.req.path, request_id: c.var.requestId }, "request failed");
-    }
-    return errorResponse(error, options.debug ? { cause: String(error.cause) } : {});
+    logCallError(options.logger, error, { path: c.req.path, request_id: c.var.requestId }, c.req.raw.signal);
+    const isTold = options.debug && error.code === "INTERNAL";
+    return answerError(c, error, isTold ? { cause: String(error.cause) } : {});
   });
   return app;
 }
 
-function traceRequests({ logger }: HttpAppOptions): MiddlewareHandler<{ Variables: { requestId: string } }> {
-  return async (c, next) => {
-    const startedAt = performance.now();
-    const offered = c.req.header("x-request-id");
-    const requestId = offered && /^[\w.-]{1,64}$/.test(offered) ? offered : randomUUID();
-    c.set("requestId", requestId);
-    await next();
-    c.res.headers.set("x-request-id", requestId);
-    const { method, path } = c.req;
-    const ms = Math.round(performance.now() - startedAt);
-    // Probes come every few seconds and say nothing new.
-    const level = path === "/health" || path === "/ready" ? "debug" : "info";
-    logger[level]({ method, path, status: c.res.status, ms, request_id: requestId }, "request");
-  };
-}
-
-const securityHeaders = {
-  "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-  "cross-origin-resource-policy": "same-origin",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-};
-
-const setSecurityHeaders: MiddlewareHandler = async (c, next) => {
-  await next();
-  for (const [name, value] of Object.entries(securityHeaders)) {
-    if (!c.res.headers.has(name)) c.res.headers.set(name, value);
-  }
-};
-
-function checkRequest({ guard }: DoorOptions): MiddlewareHandler {
-  return async (c, next) => {
-    const refusal = guard.refusal({ host: c.req.header("host"), origin: c.req.header("origin") });
-    if (refusal) throw refusal;
-    await next();
-  };
-}
-
-function allowOrigins({ guard }: DoorOptions): MiddlewareHandler {
-  return cors({
-    origin: (origin, c) => (guard.allowsOrigin(origin, c.req.header("host")) ? origin : null),
-    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-    allowHeaders: ["authorization", "content-type", "last-event-id", "trpc-accept", "x-request-id"],
-    exposeHeaders: ["retry-after", "x-request-id"],
-    maxAge: 600,
+/** One method at a path, and 405 for the others. */
+function serve(app: HttpApp, method: "GET" | "POST", path: string, handler: Handler<HttpVariables>): void {
+  app.on(method, path, handler);
+  app.all(path, (c) => {
+    const allow = method === "GET" ? "GET, HEAD, OPTIONS" : `${method}, OPTIONS`;
+    const response = errorResponse(new KsiError("METHOD_NOT_ALLOWED", `${c.req.path} is asked with ${allow}.`));
+    response.headers.set("allow", allow);
+    return response;
   });
 }
 
-async function answerTrpc(request: Request, options: DoorOptions & { requestId: string }): Promise<Response> {
-  const { logger, maxBatchSize, maxBodyBytes, requestId } = options;
-  const body = await readBody(request, maxBodyBytes);
-  return await resolveResponse<typeof appRouter>({
-    router: appRouter,
-    path: new URL(request.url).pathname.slice("/trpc/".length),
-    // A request of Node's own: the body has been read, and the adapter's stand-in cannot be given another.
-    req: new Request(request.url, {
-      method: request.method,
-      headers: request.headers,
-      signal: request.signal,
-      ...(body instanceof Uint8Array && { body }),
-    }),
-    error: body === "too large" ? tooLarge(maxBodyBytes) : null,
-    createContext: async (): Promise<Context> => ({
-      health: options.health,
-      ports: isAuthorized(request, options) ? options.ports : undefined,
-    }),
-    maxBatchSize,
-    onError: ({ error, path }) => logCallError(logger, error, { procedure: path, request_id: requestId }),
-  });
-}
+const askForUpgrade: Handler = () => {
+  const error = new KsiError("MALFORMED_REQUEST", "Events come over WebSocket here: connect to ws://, not to http://.");
+  const { body, headers } = errorResponse(error);
+  const upgrade = { connection: "upgrade", upgrade: "websocket" };
+  return new Response(body, { status: 426, headers: { ...Object.fromEntries(headers), ...upgrade } });
+};
 
-function isAuthorized(request: Request, { isToken, tickets }: DoorOptions): boolean {
-  if (isToken(bearerOf(request.headers.get("authorization")))) return true;
-  // EventSource can send no header. Only streams take a ticket, since only they are opened by such a client.
-  if (!request.headers.get("accept")?.includes("text/event-stream")) return false;
-  const ticket = new URL(request.url).searchParams.get("ticket");
-  return ticket !== null && tickets.redeem(ticket);
-}
-
-function tooLarge(maxBytes: number): TRPCError {
-  const cause = new KsiError("PAYLOAD_TOO_LARGE", `The body is over the limit of ${maxBytes} bytes.`);
-  return new TRPCError({ code: trpcCodes[cause.code], message: cause.message, cause });
-}
-
-function errorResponse({ code, message, details }: KsiError, extra: object = {}): Response {
-  const status = getHTTPStatusCodeFromError(new TRPCError({ code: trpcCodes[code] }));
-  const retryAfter = details?.retry_after_ms && { "retry-after": String(Math.ceil(details.retry_after_ms / 1_000)) };
-  return Response.json({ error: { code, message, ...details, ...extra } }, { status, headers: { ...retryAfter } });
+/** In the shape of the surface that the path belongs to. */
+function answerError({ req: { path } }: Context, error: KsiError, extra: object = {}): Response {
+  return path === "/v1" || path.startsWith("/v1/") ? openAiErrorResponse(error) : errorResponse(error, extra);
 }

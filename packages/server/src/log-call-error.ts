@@ -2,14 +2,30 @@ import { KsiError } from "@ksi/contract/errors";
 import type { TRPCError } from "@trpc/server";
 import type { Logger } from "./logger.ts";
 
-/** Our own faults with their cause, which the caller never sees; what a caller did wrong, its frames too, only at debug. */
-export function logCallError(logger: Logger, error: TRPCError, fields: object): void {
-  const cause = error.cause instanceof KsiError ? error.cause : undefined;
-  const isOurs = cause ? cause.code === "INTERNAL" : error.code === "INTERNAL_SERVER_ERROR" && !isBadFrame(error.cause);
-  if (isOurs) {
-    logger.error({ err: cause?.cause ?? error.cause ?? error, ...fields }, "call failed");
+export interface FailedCall {
+  readonly procedure?: string | undefined;
+  readonly path?: string | undefined;
+  readonly request_id?: string | undefined;
+}
+
+/**
+ * Our own faults with their cause, which the caller never sees; what a caller did wrong, its frames too, only at debug.
+ *
+ * What fails once its caller has gone away (`signal`) is no fault: whatever was under way has been broken off.
+ */
+export function logCallError(
+  logger: Logger,
+  error: TRPCError | KsiError,
+  call: FailedCall,
+  signal?: AbortSignal | undefined,
+): void {
+  const known = [error, error.cause].find((candidate) => candidate instanceof KsiError);
+  const code = known?.code ?? error.code;
+  const isOurs = known ? code === "INTERNAL" : code === "INTERNAL_SERVER_ERROR" && !isBadFrame(error.cause);
+  if (isOurs && !signal?.aborted) {
+    logger.error({ err: known?.cause ?? error.cause ?? error, ...call }, "call failed");
   } else {
-    logger.debug({ code: cause?.code ?? error.code, reason: error.message, ...fields }, "call refused");
+    logger.debug({ code, reason: error.message, ...call }, "call refused");
   }
 }
 

@@ -4,9 +4,10 @@ import { KsiError, type RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
+import { closeCodes } from "./close-codes.ts";
 import { createFakeFollow } from "./testing/fake-ports.ts";
 import { createTestClient, startTestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
-import { closeCodes } from "./websocket.ts";
+import { untilStill } from "./testing/until-still.ts";
 
 const run = { run_id: "run-1", session_id: "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b" };
 
@@ -219,17 +220,6 @@ test("closing the door does not wait for a client that does not answer", async (
   await doors.webSocketDoor.close();
   socket.terminate();
 });
-
-/** Waits until a count has begun to rise and then stays the same for twenty looks, which is 200 ms. */
-async function untilStill(count: () => number): Promise<void> {
-  let before = 0;
-  let looks = 0;
-  await until(() => {
-    looks = count() === before ? looks + 1 : 0;
-    before = count();
-    return before > 0 && looks === 20;
-  });
-}
 
 const trimmed = () => new KsiError("HISTORY_TRIMMED", "Trimmed.", { details: { oldest: "1.7" } });
 

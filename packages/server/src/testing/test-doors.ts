@@ -2,6 +2,7 @@ import { getRequestListener } from "@hono/node-server";
 import type { AppRouter, Health, Ports } from "@ksi/contract";
 import { createTRPCClient, createWSClient, httpBatchLink, splitLink, type TRPCClient, wsLink } from "@trpc/client";
 import superjson from "superjson";
+import type { HttpDoorOptions } from "../doors.ts";
 import { createHttpApp } from "../http.ts";
 import { startListener } from "../listener.ts";
 import type { Logger } from "../logger.ts";
@@ -11,9 +12,10 @@ import { createTokenCheck } from "../token.ts";
 import { startWebSocketDoor, type WebSocketDoor, type WebSocketDoorOptions } from "../websocket.ts";
 import { createFakePorts } from "./fake-ports.ts";
 
-export interface TestDoorsOptions extends Partial<Omit<WebSocketDoorOptions, "ports" | "server">> {
+type DoorOptions = Omit<WebSocketDoorOptions & HttpDoorOptions, "ports" | "server" | "closing">;
+
+export interface TestDoorsOptions extends Partial<DoorOptions> {
   ports?: Parameters<typeof createFakePorts>[0];
-  debug?: boolean;
   allowedHosts?: string[];
   allowedOrigins?: string[];
 }
@@ -22,10 +24,14 @@ export interface TestDoors extends AsyncDisposable {
   readonly url: string;
   /** `ws://…/trpc` */
   readonly socketUrl: string;
+  /** `ws://…/ws` */
+  readonly plainUrl: string;
   readonly token: string;
   readonly ports: Ports;
   readonly tickets: Tickets;
   readonly webSocketDoor: WebSocketDoor;
+  /** Ends event streams, as a daemon that closes does. */
+  readonly closing: AbortController;
   readonly logged: { level: string; fields: Record<string, unknown>; message: string }[];
 }
 
@@ -46,6 +52,9 @@ export async function startTestDoors(options: TestDoorsOptions = {}): Promise<Te
     isDraining: () => false,
     maxBodyBytes: 100_000,
     maxBatchSize: 10,
+    requestsPerMinute: 0,
+    waitMaxMs: 30_000,
+    debug: false,
     guard: createRequestGuard({
       host: "127.0.0.1",
       allowed_hosts: options.allowedHosts ?? [],
@@ -54,18 +63,22 @@ export async function startTestDoors(options: TestDoorsOptions = {}): Promise<Te
     ...options,
     ports,
   };
-  const app = createHttpApp({ debug: false, ...doors });
+  const closing = new AbortController();
+  const app = createHttpApp({ ...doors, closing: closing.signal });
   listener.serve(getRequestListener(app.fetch));
   const webSocketDoor = startWebSocketDoor({ ...doors, server: listener.server });
   return {
     url: listener.url,
     socketUrl: `${listener.url.replace("http", "ws")}/trpc`,
+    plainUrl: `${listener.url.replace("http", "ws")}/ws`,
     token,
     ports,
     tickets,
     webSocketDoor,
     logged,
+    closing,
     [Symbol.asyncDispose]: async () => {
+      closing.abort();
       await webSocketDoor.close();
       await listener.close(0);
     },

@@ -1,0 +1,111 @@
+/**
+ * Plain events on a socket, for clients that speak no tRPC: one event a text frame, on `/ws`.
+ *
+ * Browsers are not shown why an upgrade failed, so every refusal comes after it: one text frame with the error, then a
+ * close with 4000 + the status that REST would answer.
+ */
+import {
+  type EventFilter,
+  eventFilter,
+  type Follow,
+  invalidInput,
+  KsiError,
+  type KsiEvent,
+  type Ports,
+  schemas,
+  unauthorized,
+} from "@ksi/contract";
+import { toRestFailure } from "@ksi/openapi/ksi";
+import type { WebSocket } from "ws";
+import { z } from "zod";
+import { closeCodes, errorCloseBase } from "./close-codes.ts";
+import type { OpenSocket, SocketOptions } from "./doors.ts";
+import { logCallError } from "./log-call-error.ts";
+import type { Logger } from "./logger.ts";
+import { paceFollows } from "./pace-follows.ts";
+
+/** Nothing that a client sends is read. A larger frame closes its socket with 1009. */
+export const maxClientFrameBytes = 1_024;
+
+export function servePlainSocket(open: OpenSocket, { ports, logger }: SocketOptions): void {
+  const { ws, whenWritable } = open;
+  const closed = new AbortController();
+  ws.on("close", () => closed.abort());
+  ws.on("error", (error) => logger.debug({ err: error }, "call refused"));
+  sendEvents(open, paceFollows(ports, whenWritable), closed.signal).then(
+    () => ws.close(closeCodes.done, "there is nothing more"),
+    (thrown) => {
+      if (!closed.signal.aborted) refuse(ws, KsiError.from(thrown), logger);
+    },
+  );
+}
+
+async function sendEvents({ ws, url, isAuthorized }: OpenSocket, ports: Ports, signal: AbortSignal): Promise<void> {
+  if (!isAuthorized) throw unauthorized();
+  const follow = await openFollow(ports, readQuery(url.searchParams), signal);
+  for await (const { cursor, event } of follow) {
+    if (signal.aborted) return;
+    ws.send(JSON.stringify({ ...event, cursor }));
+  }
+}
+
+function refuse(ws: WebSocket, error: KsiError, logger: Logger): void {
+  logCallError(logger, error, { path: "/ws" });
+  const failure = toRestFailure(error);
+  ws.send(JSON.stringify({ error: failure.error }));
+  ws.close(errorCloseBase + failure.status, error.code);
+}
+
+const filterNames = ["session_id", "agent_id", "source"] as const;
+
+const query = z
+  .object({
+    ...eventFilter.shape,
+    last_event_id: schemas.follow.shape.lastEventId,
+    from: schemas.follow.shape.from,
+  })
+  .superRefine((given, context) => {
+    if (given.run_id === undefined) return;
+    for (const name of filterNames.filter((name) => given[name] !== undefined)) {
+      const message = "cannot be given together with run_id, which follows the one run with all it has";
+      context.addIssue({ code: "custom", path: [name], message });
+    }
+  });
+
+/** `INVALID_INPUT` names each wrong parameter. What is not known is ignored, as everywhere. */
+function readQuery(parameters: URLSearchParams): z.infer<typeof query> {
+  const given: Record<string, unknown> = {};
+  for (const name of Object.keys(query.shape)) {
+    const values = parameters.getAll(name);
+    if (values.length === 0) continue;
+    if (name === "types") given[name] = values.flatMap((value) => value.split(","));
+    // Given twice, it is refused by the schema.
+    else given[name] = values.length === 1 ? values[0] : values;
+  }
+  const parsed = query.safeParse(given);
+  if (!parsed.success) throw invalidInput(parsed.error);
+  return parsed.data;
+}
+
+async function openFollow(
+  ports: Ports,
+  { last_event_id: lastEventId, from, run_id, ...filter }: z.infer<typeof query>,
+  signal: AbortSignal,
+): Promise<Follow<KsiEvent>> {
+  const start = { lastEventId, from };
+  if (run_id === undefined) return await ports.events.subscribe(filter, start, signal);
+  return keepTypes(await ports.runs.events(run_id, start, signal), filter.types);
+}
+
+/** The same follow without events of other types. As on the firehose, `*` at the end stands for any rest. */
+function keepTypes(follow: Follow<KsiEvent>, types: EventFilter["types"]): Follow<KsiEvent> {
+  if (!types) return follow;
+  const isKept = (type: string) =>
+    types.some((wanted) => (wanted.endsWith("*") ? type.startsWith(wanted.slice(0, -1)) : type === wanted));
+  return {
+    channel: follow.channel,
+    async *[Symbol.asyncIterator]() {
+      for await (const entry of follow) if (isKept(entry.event.event_type)) yield entry;
+    },
+  };
+}
