@@ -7,8 +7,9 @@ export interface BenchDaemon extends DaemonProcess {
 }
 
 /** The daemon in a process of its own, with the scripted agent in the place of `claude`. */
-export async function startBenchDaemon(dataDir: string): Promise<BenchDaemon> {
-  const daemon = await startDaemonProcess({ dataDir, env: { KSI_CLAUDE_BIN: agentBin, KSI_LOG_LEVEL: "warn" } });
+export async function startBenchDaemon(dataDir: string, env: NodeJS.ProcessEnv = {}): Promise<BenchDaemon> {
+  const common = { KSI_CLAUDE_BIN: agentBin, KSI_LOG_LEVEL: "warn" };
+  const daemon = await startDaemonProcess({ dataDir, env: { ...common, ...env } });
   const client = createKsiClient(daemon);
   return {
     ...daemon,

@@ -2,9 +2,8 @@
  * How long from `runs.spawn` to the agent's first byte of input, beyond the bare start of its process; and how long
  * from the agent's result line to the client that follows the run? Beside them: bare BullMQ, from add to start.
  */
-import { startStore } from "@ksi/core";
 import { createTempFolder } from "@ksi/testing";
-import { Queue, Worker } from "bullmq";
+import { startBareBullmq } from "./bare-bullmq.ts";
 import { type BenchDaemon, startBenchDaemon } from "./daemon.ts";
 import { type AgentTimes, runDirectly } from "./direct.ts";
 import type { Answer } from "./question.ts";
@@ -72,37 +71,4 @@ async function followOneRun(daemon: BenchDaemon): Promise<{ askedAt: number; see
     return { askedAt, seenAt: now(), times: JSON.parse(event.payload.result) as AgentTimes };
   }
   throw new Error(`run ${run.run_id} did not complete`);
-}
-
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
-
-interface BareBullmq extends AsyncDisposable {
-  /** Milliseconds from `queue.add` to the start of the worker's processor. */
-  addToStart(): Promise<number>;
-}
-
-/** A queue and a worker on an embedded Redis of the same settings, each with its own connection. */
-async function startBareBullmq(): Promise<BareBullmq> {
-  const folder = await createTempFolder();
-  const store = await startStore({ dir: folder.path, logger: silent });
-  let onStart = (_startedAt: number) => {};
-  const worker = new Worker("bench", async () => onStart(now()), { connection: store.connect("worker", "queue") });
-  const queue = new Queue("bench", { connection: store.connect("queue", "queue") });
-  await worker.waitUntilReady();
-  return {
-    async addToStart() {
-      const started = new Promise<number>((resolve) => {
-        onStart = resolve;
-      });
-      const addedAt = now();
-      await queue.add("job", {}, { removeOnComplete: true });
-      return (await started) - addedAt;
-    },
-    [Symbol.asyncDispose]: async () => {
-      await worker.close();
-      await queue.close();
-      await store.close();
-      await folder[Symbol.asyncDispose]();
-    },
-  };
 }

@@ -7,11 +7,17 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { measureDispatch } from "./dispatch.ts";
+import { measureGateway } from "./gateway.ts";
 import type { Answer, Row } from "./question.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTurnOverhead } from "./turn-overhead.ts";
 
-const questions = { startup: measureStartup, dispatch: measureDispatch, "turn-overhead": measureTurnOverhead };
+const questions = {
+  startup: measureStartup,
+  dispatch: measureDispatch,
+  "turn-overhead": measureTurnOverhead,
+  gateway: measureGateway,
+};
 const results = fileURLToPath(new URL("../results/", import.meta.url));
 
 const wanted = process.argv.slice(2);

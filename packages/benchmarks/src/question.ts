@@ -1,7 +1,7 @@
 /** One line of the table. `ours` and `theirs` are in `unit`; `ratio` is ours over theirs. */
 export interface Row {
   what: string;
-  unit: "ms" | "MB" | "×";
+  unit: "ms" | "MB" | "requests/s" | "chunks/s";
   ours: number;
   theirs?: number;
   ratio?: number;

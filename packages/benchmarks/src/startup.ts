@@ -1,19 +1,14 @@
 /** How soon is the daemon ready, and what does it weigh, beside `opencode serve`? */
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { createTempFolder } from "@ksi/testing";
 import { startBenchDaemon } from "./daemon.ts";
+import { installPeer, startPeer } from "./peer.ts";
 import type { Answer } from "./question.ts";
 import { round, summarize } from "./stats.ts";
 
 const starts = 7;
 const opencodeVersion = "1.18.33";
-const cache = fileURLToPath(new URL("../../../.cache/", import.meta.url));
 
 export async function measureStartup(): Promise<Answer> {
   await using folder = await createTempFolder();
@@ -51,14 +46,12 @@ interface Start {
   residentMb: number;
 }
 
-/** opencode in a home of its own, from an ignored folder; empty when it cannot be installed or started. */
+/** opencode in a home of its own; empty when it cannot be installed or started. */
 async function startOpencode(): Promise<Start[]> {
-  const prefix = join(cache, `opencode-${opencodeVersion}`);
-  await mkdir(prefix, { recursive: true });
   try {
-    await promisify(execFile)("npm", ["install", "--prefix", prefix, `opencode-ai@${opencodeVersion}`]);
+    const file = join(await installPeer("opencode-ai", opencodeVersion), ".bin/opencode");
     const samples: Start[] = [];
-    for (let start = 0; start < starts; start++) samples.push(await startOpencodeOnce(prefix));
+    for (let start = 0; start < starts; start++) samples.push(await startOpencodeOnce(file));
     return samples.slice(1);
   } catch (error) {
     console.error(`opencode is left out: ${(error as Error).message.split("\n")[0]}`);
@@ -66,29 +59,17 @@ async function startOpencode(): Promise<Start[]> {
   }
 }
 
-async function startOpencodeOnce(prefix: string): Promise<Start> {
+async function startOpencodeOnce(file: string): Promise<Start> {
   await using home = await createTempFolder();
   const startedAt = performance.now();
-  const child = spawn(join(prefix, "node_modules/.bin/opencode"), ["serve", "--port", "0"], {
+  await using opencode = await startPeer({
+    file,
+    args: ["serve", "--port", "0"],
     cwd: home.path,
     env: { ...process.env, HOME: home.path, OPENCODE_DISABLE_AUTOUPDATE: "1" },
-    stdio: ["ignore", "pipe", "ignore"],
-    detached: true,
+    isReady: (line) => line.includes("listening on"),
   });
-  const exited = once(child, "exit");
-  const stop = () => child.pid && child.exitCode === null && process.kill(-child.pid, "SIGKILL");
-  const deadline = setTimeout(stop, 20_000);
-  try {
-    for await (const line of createInterface({ input: child.stdout })) {
-      if (!line.includes("listening on")) continue;
-      return { readyMs: performance.now() - startedAt, residentMb: await residentMb(child.pid) };
-    }
-    throw new Error("opencode serve did not start listening");
-  } finally {
-    clearTimeout(deadline);
-    stop();
-    await exited;
-  }
+  return { readyMs: performance.now() - startedAt, residentMb: await residentMb(opencode.child.pid) };
 }
 
 /** VmRSS of a process and of all its descendants; Linux only. */
