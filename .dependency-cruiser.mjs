@@ -34,7 +34,7 @@ const redisFacing = [
 const packageSource = (names) => `^packages/(${names})/(src|bin)/`;
 /** @param {string} names */
 const anyFileOf = (names) => `^packages/(${names})/`;
-const ownTests = String.raw`\.test(-d)?\.ts$|/src/testing/`;
+const ownTests = String.raw`\.test(-d)?\.ts$|/src/testing/|/src/[a-z]+/testing/`;
 const testFiles = `${ownTests}|^packages/(testing|e2e|benchmarks)/|^scripts/`;
 
 /** `from` may import of our packages only `to` (and itself). @param {string} from @param {string[]} to */
@@ -92,6 +92,20 @@ export default {
       to: { path: ["^(node:)?(http|https|http2|net|tls|ws)$", "node_modules/(ws|fastify|hono|@hono|@trpc)/"] },
     },
     {
+      name: "openapi-knows-no-transport",
+      comment: "Everything in it is a fetch handler, so that it runs behind any server.",
+      severity: "error",
+      from: { path: packageSource("openapi"), pathNot: testFiles },
+      to: { path: ["^(node:)?(http|https|http2|net|tls|ws)$", "node_modules/(ws|fastify|hono|@hono)/"] },
+    },
+    {
+      name: "the-rest-handler-knows-no-ksi",
+      comment: "It serves anybody's router; what is KSI's own has folders of its own.",
+      severity: "error",
+      from: { path: "^packages/openapi/src/(index\\.ts$|rest/|document/|docs/)", pathNot: testFiles },
+      to: { path: ["^packages/openapi/src/(ksi|openai)/", anyFileOf("contract")] },
+    },
+    {
       name: "contract-starts-nothing",
       severity: "error",
       from: { path: packageSource("contract"), pathNot: testFiles },
@@ -113,7 +127,7 @@ export default {
       name: "examples-import-what-a-stranger-can-install",
       severity: "error",
       from: { path: "^examples/([^/]+)/" },
-      to: { path: "^(packages|examples)/", pathNot: ["^examples/$1/", "^packages/(contract|client)/dist/"] },
+      to: { path: "^(packages|examples)/", pathNot: ["^examples/$1/", "^packages/(contract|client|openapi)/dist/"] },
     },
     {
       name: "nothing-imports-a-test",
@@ -125,7 +139,7 @@ export default {
       name: "what-tests-share-stays-in-tests",
       severity: "error",
       from: { path: "^(packages|examples)/", pathNot: testFiles },
-      to: { path: ["/src/testing/", anyFileOf("testing|e2e|benchmarks")] },
+      to: { path: ["/src/testing/", "/src/[a-z]+/testing/", anyFileOf("testing|e2e|benchmarks")] },
     },
     {
       name: "no-cycles",

@@ -1,6 +1,7 @@
 // `npm run examples [-- --json FILE]`: runs every program of examples/ against one fresh daemon and compares what it
 // prints with the expected.txt beside it. Needs no key and no network.
 import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs, promisify } from "node:util";
@@ -34,6 +35,11 @@ if (failed > 0) console.log(`The daemon wrote:\n${daemon.output()}`);
 if (flags.json) await writeFile(flags.json, JSON.stringify({ numPassedTests: passed, numFailedTests: failed }));
 process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
 
+/** @param {string} name */
+function isShell(name) {
+  return existsSync(join(folder, name, "main.sh"));
+}
+
 /**
  * @param {string} name
  * @returns {Promise<string>} What it printed; with the reason behind it when it failed.
@@ -42,7 +48,8 @@ async function runExample(name) {
   const env = { ...process.env, KSI_URL: daemon.url, KSI_TOKEN: daemon.token };
   const options = { cwd: join(folder, name), env, timeout: TIMEOUT_MS };
   try {
-    return (await promisify(execFile)(process.execPath, ["main.ts"], options)).stdout;
+    const [file, args] = isShell(name) ? ["bash", ["main.sh"]] : [process.execPath, ["main.ts"]];
+    return (await promisify(execFile)(file, args, options)).stdout;
   } catch (error) {
     const { stdout = "", message } = /** @type {Error & { stdout?: string }} */ (error);
     return `${stdout}${message}`; // the message holds stderr

@@ -49,6 +49,8 @@ const faults: Record<string, [file: string, content: string]> = {
   "cli-loads-server-late": ["packages/cli/dist/worker.js", 'import "@ksi/server";'],
   "only-redis-facing-modules-know-redis": ["packages/core/src/usage.ts", 'import { Redis } from "ioredis";'],
   "core-knows-no-transport": ["packages/core/src/door.ts", 'import { createServer } from "node:http";'],
+  "openapi-knows-no-transport": ["packages/openapi/src/openai/door.ts", 'import { createServer } from "node:http";'],
+  "the-rest-handler-knows-no-ksi": ["packages/openapi/src/rest/fault.ts", 'import "@ksi/contract";'],
   "contract-starts-nothing": ["packages/contract/src/starts.ts", 'import { spawn } from "node:child_process";'],
   "packages-are-entered-by-name": ["packages/server/src/path.ts", 'import "../../core/src/index.ts";'],
   "examples-import-what-a-stranger-can-install": ["examples/01-hello/fault.ts", 'import "@ksi/core";'],
