@@ -152,7 +152,8 @@ export default {
       comment: "An import that does not resolve is an import that no rule above can judge.",
       severity: "error",
       from: {},
-      to: { couldNotResolve: true },
+      // @oxc-project/types holds types alone, which are not looked for.
+      to: { couldNotResolve: true, pathNot: "^@oxc-project/types$" },
     },
   ],
   options: {

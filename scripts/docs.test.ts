@@ -4,12 +4,12 @@ import { existsSync } from "node:fs";
 import { glob, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
-import { createTempFolder, startDaemonProcess } from "@ksi/testing";
+import { createClaudeStandIn, createTempFolder, type DaemonProcess, startDaemonProcess } from "@ksi/testing";
 import { describe, expect, test } from "vitest";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
-const texts = await readAll(["*.md", "docs/**/*.md", "packages/*/*.md", "examples/*/*.md"]);
+const texts = await readAll(["*.md", "docs/**/*.md", "packages/*/*.md", "examples/**/*.md"]);
 texts.delete("CHANGELOG.md"); // it may name what is gone
 
 describe.each([...texts])("%s", (file, text) => {
@@ -56,16 +56,38 @@ test("every TypeScript block compiles", async () => {
   expect(stdout).toBe("");
 });
 
-test("README's first TypeScript block runs against a daemon and prints the answer", async () => {
-  await using dataDir = await createTempFolder();
-  await using daemon = await startDaemonProcess({ dataDir: dataDir.path, env: { KSI_DEFAULT_MODEL: "echo" } });
-  await using folder = await createFolderInside();
-  const [block = ""] = blocks(texts.get("README.md") ?? "");
-  const access = `const url = ${JSON.stringify(daemon.url)}, token = ${JSON.stringify(daemon.token)};\n`;
-  const program = `${access}${block.replaceAll('"sonnet"', '"echo"')}\nawait ksi.close();\n`;
-  await writeFile(join(folder.path, "readme.ts"), program);
-  const { stdout } = await run(process.execPath, [join(folder.path, "readme.ts")], { timeout: 20_000 });
-  expect(stdout).toBe("What is 2+2?");
+describe("README's ways to use it run as they stand", () => {
+  test("the TypeScript client", async () => {
+    await using daemon = await startDaemonWithClaude();
+    expect(await runProgram(`${readmeBlock("ts", "@ksi/client")}\nawait ksi.close();\n`, daemon)).toBe("What is 2+2?");
+  });
+
+  test("REST by curl", async () => {
+    await using daemon = await startDaemonWithClaude();
+    const env = { ...process.env, url: daemon.url, token: daemon.token };
+    const script = ["-euo", "pipefail", "-c", readmeBlock("sh", "curl")];
+    const { stdout } = await run("bash", script, { env, timeout: 20_000 });
+    const lines = stdout.trim().split("\n");
+    const events = lines
+      .filter((line) => line.startsWith("data: "))
+      .map((line) => JSON.parse(line.slice(6)).event_type);
+    expect(events).toEqual(expect.arrayContaining(["run.queued", "run.started", "run.text", "run.completed"]));
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ status: "completed", result: "What is 2+2?" });
+  });
+
+  test("the openai SDK, told where by the program or by the environment", async () => {
+    await using daemon = await startDaemonWithClaude();
+    const program = readmeBlock("ts", 'from "openai"');
+    expect(await runProgram(program, daemon)).toBe("What is 2+2?");
+    const env = { OPENAI_BASE_URL: `${daemon.url}/v1`, OPENAI_API_KEY: daemon.token };
+    expect(await runProgram(program.replace(/new OpenAI\(.*\)/, "new OpenAI()"), daemon, env)).toBe("What is 2+2?");
+  });
+
+  function readmeBlock(language: string, part: string): string {
+    const block = blocks(texts.get("README.md") ?? "", language).find((text) => text.includes(part));
+    if (block === undefined) throw new Error(`README.md has no block of ${language} with ${part}.`);
+    return block;
+  }
 });
 
 async function readAll(patterns: string[]): Promise<Map<string, string>> {
@@ -86,15 +108,43 @@ function spans(text: string): string[] {
   return [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span ?? "");
 }
 
-function blocks(text: string): string[] {
-  return [...text.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, block]) => block ?? "");
+function blocks(text: string, language = "ts"): string[] {
+  const fences = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, "gm");
+  return [...text.matchAll(fences)].map(([, block]) => block ?? "");
 }
 
-/** A block may take for granted where the daemon is, and a client to it. */
+/** A block may take for granted where the daemon is, a client to it, and the router of a block before it. */
 function declareMissing(block: string): string {
   const access = "declare const url: string, token: string;\n";
   const client = 'declare const ksi: import("@ksi/client").KsiClient;\n';
-  return `${/const .*\b(url|token)\b.* =/.test(block) ? "" : access}${/\bksi =/.test(block) ? "" : client}`;
+  const router = 'declare const router: import("@trpc/server").AnyTRPCRouter;\n';
+  return [
+    /const .*\b(url|token)\b.* =/.test(block) ? "" : access,
+    /\bksi =/.test(block) ? "" : client,
+    /\brouter =/.test(block) ? "" : router,
+  ].join("");
+}
+
+/** A daemon whose `sonnet` answers with its prompt. */
+async function startDaemonWithClaude(): Promise<DaemonProcess> {
+  await using stack = new AsyncDisposableStack();
+  const dataDir = stack.use(await createTempFolder());
+  const claude = stack.use(await createClaudeStandIn());
+  const daemon = stack.use(await startDaemonProcess({ dataDir: dataDir.path, env: { KSI_CLAUDE_BIN: claude.bin } }));
+  const owned = stack.move();
+  return { ...daemon, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** What the program prints that takes for granted where the daemon is. */
+async function runProgram(
+  program: string,
+  { url, token }: DaemonProcess,
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
+  await using folder = await createFolderInside();
+  const file = join(folder.path, "program.ts");
+  await writeFile(file, `const [url, token] = ${JSON.stringify([url, token])};\n${program}`);
+  return (await run(process.execPath, [file], { env: { ...process.env, ...env }, timeout: 20_000 })).stdout;
 }
 
 /** A folder inside the checkout, so that packages are found by name. */

@@ -1,5 +1,6 @@
 /** Calls of a chat completion by a client that does nothing but keep time, so that it is the same for everybody. */
 import { Agent, type IncomingMessage, request } from "node:http";
+import { text } from "node:stream/consumers";
 import { now } from "./stats.ts";
 
 export interface Target {
@@ -69,8 +70,7 @@ function call({ url, headers }: Target, body: object): Promise<IncomingMessage> 
     const options = { method: "POST", agent, headers: { "content-type": "application/json", ...headers } };
     const sent = request(url, options, (answer) => {
       if (answer.statusCode === 200) return resolve(answer);
-      answer.resume();
-      reject(new Error(`${url} answered ${answer.statusCode}`));
+      void text(answer).then((why) => reject(new Error(`${url} answered ${answer.statusCode}: ${why}`)), reject);
     });
     sent.on("error", reject);
     sent.end(JSON.stringify(body));

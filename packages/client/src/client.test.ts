@@ -5,7 +5,7 @@ import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { WebSocket as WsWebSocket } from "ws";
 import { z } from "zod";
-import { createKsiClient, type KsiClient } from "./index.ts";
+import { createKsiClient, type Image, type KsiClient } from "./index.ts";
 import { aRun, type FakeDaemon, finalEvent, startFakeDaemon, texts } from "./testing/fake-daemon.ts";
 
 const connect = ({ url, token }: FakeDaemon, retries?: number): KsiClient => createKsiClient({ url, token, retries });
@@ -122,6 +122,34 @@ test("the result of a run that did not complete is its error", async () => {
   const error = { code: "RUN_CANCELLED", message: "Somebody cancelled the run." } as const;
   daemon.runs.set(run.run_id, aRun({ run_id: run.run_id, status: "cancelled", error }));
   await expect(run.result()).rejects.toMatchObject({ ...error, details: { run_id: run.run_id } });
+});
+
+test("images go with the prompt, in their order", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const images: Image[] = [
+    { media_type: "image/png", data: btoa("first") },
+    { media_type: "image/webp", data: btoa("second") },
+  ];
+  await ksi.run({ prompt: "What changed?", images });
+  expect(daemon.spawned[0]?.images).toEqual(images);
+});
+
+test("a cancel carries its reason and its grace, from the run and by its id", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const { run_id } = daemon;
+  const run = await ksi.runs.attach(run_id);
+  await run.cancel();
+  await run.cancel("enough", { grace_ms: 0 });
+  await ksi.runs.cancel(run_id, "enough", { grace_ms: 300 });
+  await ksi.runs.cancel(run_id, undefined, { signal: new AbortController().signal });
+  expect(daemon.cancelled).toEqual([
+    { run_id },
+    { run_id, reason: "enough", grace_ms: 0 },
+    { run_id, reason: "enough", grace_ms: 300 },
+    { run_id },
+  ]);
 });
 
 test("a schema is sent as JSON Schema, and its result is validated and transformed", async () => {

@@ -34,7 +34,7 @@ import { createEventStream, type EventStream, type FollowOptions } from "./event
 import { createGuardedFetch, type Fetch } from "./guarded-fetch.ts";
 import { createLinks } from "./links.ts";
 import { type OutputSchema, toJsonSchema } from "./output-schema.ts";
-import { createRunHandle, type RunHandle } from "./run.ts";
+import { type CancelOptions, createRunHandle, type RunHandle } from "./run.ts";
 import { type Connection, createSocket, type WebSocketClass } from "./socket.ts";
 
 export interface KsiClientOptions {
@@ -94,7 +94,7 @@ export interface KsiClient extends AsyncDisposable {
     get(runId: string, options?: CallOptions): Promise<Run>;
     /** Newest first. `next` of the answer is `after` of the next page. */
     list(input?: Inputs["runs"]["list"], options?: CallOptions): Promise<RunsPage>;
-    cancel(runId: string, reason?: string, options?: CallOptions): Promise<CancelOutput>;
+    cancel(runId: string, reason?: string, options?: CancelOptions): Promise<CancelOutput>;
   };
   readonly sessions: {
     /** Most recently used first. */
@@ -197,7 +197,8 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       attach: attach as KsiClient["runs"]["attach"],
       get: (run_id, c) => again(c, (o) => trpc.runs.get.query({ run_id }, o)),
       list: (input = {}, c) => again(c, (o) => trpc.runs.list.query(input, o)),
-      cancel: (run_id, reason, c) => once(c, (o) => trpc.runs.cancel.mutate({ run_id, reason }, o)),
+      cancel: (run_id, reason, c) =>
+        once(c, (o) => trpc.runs.cancel.mutate({ run_id, reason, grace_ms: c?.grace_ms }, o)),
     },
     sessions: {
       list: (input = {}, c) => again(c, (o) => trpc.sessions.list.query(input, o)),

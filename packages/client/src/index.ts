@@ -5,6 +5,7 @@ export type {
   CustomEvent,
   EventFilter,
   Health,
+  Image,
   Json,
   JsonObject,
   KsiEvent,
@@ -32,5 +33,5 @@ export {
 } from "./client.ts";
 export type { EventStream, FollowOptions, Gap } from "./event-stream.ts";
 export type { OutputSchema } from "./output-schema.ts";
-export type { RunHandle, RunResult } from "./run.ts";
+export type { CancelOptions, RunHandle, RunResult } from "./run.ts";
 export type { Connection } from "./socket.ts";

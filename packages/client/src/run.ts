@@ -20,7 +20,15 @@ export interface RunHandle<Result = string> {
    */
   result(options?: CallOptions): Promise<RunResult<Result>>;
   /** Ends the run wherever it is. `cancelled: false` says that it was over already. Safe to repeat. */
-  cancel(reason?: string, options?: CallOptions): Promise<CancelOutput>;
+  cancel(reason?: string, options?: CancelOptions): Promise<CancelOutput>;
+}
+
+export interface CancelOptions extends CallOptions {
+  /**
+   * How long a running agent may take to leave by itself before it is killed, in ms and in all: 0 to 30,000. Default: 2 s
+   * after it was interrupted, and 2 s after it was asked to terminate. Of several cancels of one run the first counts.
+   */
+  grace_ms?: number | undefined;
 }
 
 /** A completed run. `result` is the agent's text, or with an `output` schema the value that the schema gives. */
@@ -78,8 +86,8 @@ export function createRunHandle<Result>(options: RunHandleOptions<Result>): RunH
     session_id,
     events,
     result,
-    cancel: (reason, callOptions = {}) =>
-      call((signal) => trpc.runs.cancel.mutate({ run_id, reason }, { signal }), {
+    cancel: (reason, { grace_ms, ...callOptions } = {}) =>
+      call((signal) => trpc.runs.cancel.mutate({ run_id, reason, grace_ms }, { signal }), {
         signals: signals(callOptions),
         retries: 0,
       }),

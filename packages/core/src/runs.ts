@@ -64,8 +64,8 @@ export function createRuns(options: RunsOptions): RunsPort {
       const { run_id, agent_id, priority } = run;
       const job = { run_id, session_id, ...(agent_id && { agent_id }), model, priority, lease: 1 };
       // Nobody else knows this session yet, so its turn has come. The job follows the acceptance on the same connection;
-      // should that fail, the job finds no run.
-      const isFirst = hasSpawned && input.session_id === undefined && !idempotency;
+      // should that fail, or answer an earlier run, the job finds no run.
+      const isFirst = hasSpawned && input.session_id === undefined;
       if (isFirst) dispatcher.dispatchJob(job);
       const spawned = await spawning;
       hasSpawned = true;

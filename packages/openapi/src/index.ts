@@ -26,3 +26,4 @@ export {
   type OpenApiOperationMeta,
   type Operation,
 } from "./rest/operations.ts";
+export { readBytes } from "./rest/read-bytes.ts";

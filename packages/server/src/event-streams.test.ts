@@ -94,16 +94,27 @@ test.each(streams)("a daemon that closes ends %s in peace", async (path) => {
   expect(response.complete).toBe(true);
 });
 
-test.each(streams)("HEAD of %s follows nothing", async (path) => {
+test.each(streams)("HEAD of %s follows nothing any more once it is answered", async (path) => {
   let follows = 0;
   await using doors = await startTestDoors(
     runFollowedAs(async function* () {
       follows++;
-      yield entry(1, "Hello");
+      try {
+        yield entry(1, "Hello");
+        yield entry(2, "World");
+      } finally {
+        follows--;
+      }
     }),
   );
   const response = await fetch(doors.url + path, { method: "HEAD", headers: authorization(doors) });
   expect([response.ok, await response.text(), follows]).toEqual([true, "", 0]);
+});
+
+test("HEAD of a REST stream needs the token as GET does", async () => {
+  await using doors = await startTestDoors();
+  const response = await fetch(`${doors.url}/api/v1/events`, { method: "HEAD" });
+  expect(response.status).toBe(401);
 });
 
 test.each(waits)("a client of %s that goes away ends the wait for its answer", async (path) => {

@@ -2,6 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { KsiError } from "@ksi/contract/errors";
+import { errorResponse } from "@ksi/openapi/ksi";
+import { openAiErrorResponse } from "@ksi/openapi/openai";
 import type { Logger } from "./logger.ts";
 
 export interface Listener extends AsyncDisposable {
@@ -65,9 +67,12 @@ export async function startListener({ host, port, logger }: ListenerOptions): Pr
   };
 }
 
-const answerStarting: RequestHandler = (_request, response) => {
-  const body = JSON.stringify({ error: { code: "STORE_UNAVAILABLE", message: "The daemon is starting." } });
-  response.writeHead(503, { "content-type": "application/json", "retry-after": "1" }).end(body);
+/** In the shape of the surface that is called, and worth another try. */
+const answerStarting: RequestHandler = async ({ url }, response) => {
+  const error = new KsiError("STORE_UNAVAILABLE", "The daemon is starting.");
+  const answer = url?.startsWith("/v1/") ? openAiErrorResponse(error) : errorResponse(error);
+  const headers = { ...Object.fromEntries(answer.headers), "retry-after": "1" };
+  response.writeHead(answer.status, headers).end(await answer.text());
 };
 
 function listen(server: Server, host: string, port: number): Promise<void> {

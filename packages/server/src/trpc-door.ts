@@ -1,5 +1,6 @@
 /** tRPC over HTTP: queries and mutations, alone or as batches, and subscriptions as event streams. */
 import { appRouter, type Context, KsiError, type Ports, trpcCodes } from "@ksi/contract";
+import { readBytes } from "@ksi/openapi";
 import { TRPCError } from "@trpc/server";
 import { resolveResponse } from "@trpc/server/http";
 import type { Handler } from "hono";
@@ -8,13 +9,12 @@ import type { HttpDoorOptions } from "./doors.ts";
 import { endOnClose } from "./end-on-close.ts";
 import type { HttpVariables } from "./http-middleware.ts";
 import { logCallError } from "./log-call-error.ts";
-import { readBody } from "./read-body.ts";
 
 export function serveTrpc(admission: Admission, options: HttpDoorOptions): Handler<HttpVariables> {
   const { logger, health, maxBatchSize, maxBodyBytes, closing } = options;
   return async (c) => {
     const request = c.req.raw;
-    const body = await readBody(request, maxBodyBytes);
+    const body = request.body && (await readBytes(request, maxBodyBytes));
     const response = await resolveResponse<typeof appRouter>({
       router: appRouter,
       path: new URL(request.url).pathname.slice("/trpc/".length),

@@ -4,6 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
   appRouter,
+  type CancelInput,
   type Context,
   isFinalRunEvent,
   KsiError,
@@ -31,6 +32,7 @@ export interface FakeDaemon extends AsyncDisposable {
   readonly spawned: SpawnInput[];
   /** From now on a spawned run is complete at once. */
   completeSpawned(outcome: Pick<Run, "result" | "output">): void;
+  readonly cancelled: CancelInput[];
   readonly sent: unknown[];
   /** HTTP requests so far. */
   readonly requests: string[];
@@ -65,6 +67,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const runs = new Map<string, Run>([[run_id, aRun({ run_id, status: "running" })]]);
   const keys = new Map<string, string>();
   const spawned: SpawnInput[] = [];
+  const cancelled: CancelInput[] = [];
   const sent: unknown[] = [];
   const requests: string[] = [];
   const faults: FakeDaemon["faults"] = { loseAnswers: 0, refuse: [], resultGate: Promise.resolve() };
@@ -108,7 +111,10 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         await faults.resultGate;
         return get(input.run_id);
       },
-      cancel: async (input) => ({ run_id: input.run_id, status: "running", cancelled: true }),
+      async cancel(input) {
+        cancelled.push(input);
+        return { run_id: input.run_id, status: "running", cancelled: true };
+      },
       async events(id, start, signal) {
         await get(id);
         return log.follow(start, { signal, from: "oldest", isLast: isFinalRunEvent });
@@ -192,6 +198,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     completeSpawned(outcome) {
       spawnedAs = { status: "completed", ...outcome };
     },
+    cancelled,
     sent,
     requests,
     faults,

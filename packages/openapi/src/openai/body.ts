@@ -1,5 +1,6 @@
 /** Reads a request's body as JSON, within a limit. */
 import { KsiError } from "@ksi/contract";
+import { readBytes } from "../rest/read-bytes.ts";
 
 /**
  * What the body says. Never holds more than `maxBytes` and one chunk.
@@ -9,7 +10,12 @@ import { KsiError } from "@ksi/contract";
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   checkFormat(request.headers);
-  const bytes = await readBytes(request, maxBytes);
+  const bytes = await readBytes(request, maxBytes).catch((cause: unknown) => {
+    throw request.signal.aborted ? clientGone() : new KsiError("MALFORMED_REQUEST", "The body broke off.", { cause });
+  });
+  if (bytes === "too large") {
+    throw new KsiError("PAYLOAD_TOO_LARGE", `The body is over the limit of ${maxBytes} bytes.`);
+  }
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
@@ -28,25 +34,6 @@ function checkFormat(headers: Headers): void {
   if (encoding && encoding.toLowerCase() !== "identity") {
     throw new KsiError("UNSUPPORTED_MEDIA_TYPE", "The body must be sent without a content-encoding.");
   }
-}
-
-async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  const tooLarge = () => new KsiError("PAYLOAD_TOO_LARGE", `The body is over the limit of ${maxBytes} bytes.`);
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const chunk of request.body ?? []) {
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) throw tooLarge();
-      chunks.push(chunk);
-    }
-  } catch (cause) {
-    if (cause instanceof KsiError) throw cause;
-    if (request.signal.aborted) throw clientGone();
-    throw new KsiError("MALFORMED_REQUEST", "The body broke off.", { cause });
-  }
-  return Buffer.concat(chunks);
 }
 
 /** Whatever the signal's reason is, it is no fault of ours. */

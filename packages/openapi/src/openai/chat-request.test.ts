@@ -67,6 +67,13 @@ test("the session is named by header or metadata, and by both only if they agree
   expect(refusal(hello, { "x-ksi-session-id": "mine" })?.param).toBe("x-ksi-session-id");
 });
 
+test("free JSON that is nested deeper than the stack is malformed, and no fault of the server's", () => {
+  const deep = JSON.parse("[".repeat(50_000) + "]".repeat(50_000));
+  expect(refusal({ ...hello, metadata: { deep } })?.code).toBe("malformed_request");
+  expect(refusal({ ...hello, tools: deep })?.code).toBe("malformed_request");
+  expect(refusal({ ...hello, user: deep })).toBeUndefined();
+});
+
 test("JSON as response format is an output schema", () => {
   const schema = { type: "object", properties: { n: { type: "number" } }, required: ["n"] };
   const json_schema = { name: "answer", strict: true, schema };
@@ -76,6 +83,16 @@ test("JSON as response format is an output schema", () => {
   });
   expect(read({ response_format: { type: "json_object" } }).spawn.output_schema).toEqual({ type: "object" });
   expect(read({ response_format: { type: "text" } }).answer.isJson).toBe(false);
+});
+
+test("a schema may name any draft, of which agents are told the one that they know", () => {
+  const draft = "http://json-schema.org/draft-07/schema#";
+  const told = ($schema: string) => {
+    const json_schema = { name: "answer", schema: { $schema, type: "object" } };
+    return read({ response_format: { type: "json_schema", json_schema } }).spawn.output_schema;
+  };
+  expect(told(draft)).toEqual({ $schema: draft, type: "object" });
+  expect(told("https://json-schema.org/draft/2020-12/schema")).toEqual({ type: "object" });
 });
 
 test("the idempotency key is handed on, bound to the stop sequences too, and not to how the answer travels", () => {

@@ -25,13 +25,23 @@ export interface AnswerForm {
 
 /**
  * Reads `Idempotency-Key` and `x-ksi-session-id` beside the body. `INVALID_INPUT` names the field at fault;
- * `MODEL_NOT_FOUND` for what cannot be a model's name.
+ * `MODEL_NOT_FOUND` for what cannot be a model's name, `MALFORMED_REQUEST` for what is nested too deeply.
  *
  * A key is bound to what the run is spawned with, and to `stop` and `metadata.keep_on_disconnect`, which are therefore
  * kept in the run's metadata. It is not bound to `stream` and `stream_options`, which only say how the same answer
  * travels: a client whose stream broke may ask for the whole answer.
  */
 export function readChatRequest(body: unknown, headers: Headers): ChatTurn {
+  try {
+    return readTurn(body, headers);
+  } catch (cause) {
+    // Schemas call themselves for each level of free JSON, of which a body can hold more than the stack.
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new KsiError("MALFORMED_REQUEST", "The body is nested too deeply.", { cause });
+  }
+}
+
+function readTurn(body: unknown, headers: Headers): ChatTurn {
   const read = chatCompletionRequest.safeParse(body);
   if (!read.success) {
     const { param, message } = firstIssue(read.error);
@@ -92,9 +102,19 @@ function readFlag(value: ChatMetadata["enable_tools"]): boolean | undefined {
   return typeof value === "string" ? value === "true" : value;
 }
 
-function toOutputSchema(format: ChatCompletionRequest["response_format"]) {
+function toOutputSchema(format: ChatCompletionRequest["response_format"]): JsonObject | undefined {
   if (!format || format.type === "text") return undefined;
-  return (format.type === "json_schema" && format.json_schema.schema) || { type: "object" };
+  const schema = format.type === "json_schema" ? format.json_schema.schema : undefined;
+  return schema ? withoutDraft(schema) : { type: "object" };
+}
+
+/**
+ * The claude CLI knows draft 07 alone and refuses a schema that names another, as the helpers of zod 4 and LangChain do
+ * for schemas that read alike in all of them.
+ */
+function withoutDraft({ $schema, ...schema }: JsonObject): JsonObject {
+  const isKnown = typeof $schema === "string" && $schema.includes("draft-07");
+  return isKnown ? { $schema, ...schema } : schema;
 }
 
 /** What the caller gave, with what else an idempotency key is bound to. */

@@ -19,7 +19,7 @@ test("an unknown path is 404, a known one with another method 405 with those it 
   const wrong = await handler(get("/v1/chat/completions"));
   expect(wrong.headers.get("allow")).toBe("POST");
   expect(await errorOf(wrong)).toMatchObject({ status: 405, code: "method_not_allowed" });
-  expect((await handler(get("/v1/models", "DELETE"))).headers.get("allow")).toBe("GET");
+  expect((await handler(get("/v1/models", "DELETE"))).headers.get("allow")).toBe("GET, HEAD");
 });
 
 test("a caller whom the ports are refused is 401, before its body is read", async () => {

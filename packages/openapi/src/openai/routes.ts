@@ -53,8 +53,9 @@ export function createOpenAiRoutes(
       const route = findRoute(pathname);
       if (!route) throw new KsiError("NOT_FOUND", `There is nothing at ${method} ${pathname}.`);
       if (method === route.method) return await answer(exchange, route);
+      if (method === "HEAD" && route.method === "GET") return new Response(null, await answer(exchange, route));
       const message = `${pathname} is asked with ${route.method}, not with ${method}.`;
-      return exchange.fail(new KsiError("METHOD_NOT_ALLOWED", message), route.method);
+      return exchange.fail(new KsiError("METHOD_NOT_ALLOWED", message), route.method === "GET" ? "GET, HEAD" : "POST");
     } catch (thrown) {
       return exchange.fail(thrown);
     }

@@ -3,6 +3,7 @@ import { TRPCError } from "@trpc/server";
 import type { Source } from "./decode.ts";
 import { parseJson } from "./json.ts";
 import { parseQuery } from "./query.ts";
+import { readBytes } from "./read-bytes.ts";
 
 export interface Body {
   /** A form holds texts. */
@@ -29,7 +30,11 @@ export async function readBody(
   if (!request.body || length === "0") return undefined;
   if (Number(length) > maxBytes) throw tooLarge(maxBytes);
   const { isForm, decoder } = formatOf(request.headers, contentTypes);
-  const bytes = await readBytes(request, request.body, maxBytes);
+  const bytes = await readBytes(request, maxBytes).catch((cause: unknown) => {
+    if (request.signal.aborted) throw new TRPCError({ code: "CLIENT_CLOSED_REQUEST", cause });
+    throw new TRPCError({ code: "PARSE_ERROR", message: "The body broke off.", cause });
+  });
+  if (bytes === "too large") throw tooLarge(maxBytes);
   if (bytes.length === 0) return undefined;
   const text = decodeText(decoder, bytes);
   return isForm ? { source: "text", value: parseQuery(text) } : { source: "json", value: parse(text) };
@@ -61,45 +66,6 @@ function decoderFor(charset: string): Decoder {
   } catch {
     throw unsupported("The charset of the body is unknown: use utf-8.");
   }
-}
-
-async function readBytes(request: Request, body: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  // Leaving the loop early cancels the stream, so that no more is read.
-  for await (const chunk of readable(request, body)) {
-    length += chunk.length;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
-  }
-  return concat(chunks, length);
-}
-
-async function* readable(request: Request, body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } catch (cause) {
-    if (request.signal.aborted) throw new TRPCError({ code: "CLIENT_CLOSED_REQUEST", cause });
-    throw new TRPCError({ code: "PARSE_ERROR", message: "The body broke off.", cause });
-  } finally {
-    // What is thrown here would hide the error that matters.
-    reader.cancel().catch(() => {});
-  }
-}
-
-function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return bytes;
 }
 
 function decodeText(decoder: Decoder, bytes: Uint8Array): string {

@@ -108,15 +108,23 @@ test("an end without any item is 204, so that an EventSource stays away", async 
   expect([response.status, response.body]).toEqual([204, null]);
 });
 
-test("HEAD is answered with the headers alone, and nothing is opened", async () => {
-  let opened = 0;
+test("HEAD has the status and headers of GET, and what was opened for them is left", async () => {
+  const left: string[] = [];
   const items: Items = async function* () {
-    opened++;
-    yield 1;
+    try {
+      yield 1;
+    } finally {
+      left.push("items");
+    }
   };
   const response = await open(items, {}, { method: "HEAD" });
-  expect([response.status, response.body, opened]).toEqual([200, null, 0]);
+  expect([response.status, response.body, left]).toEqual([200, null, ["items"]]);
   expect(response.headers.get("content-type")).toBe("text/event-stream");
+
+  const failing: Items = async function* () {
+    yield Promise.reject(new TRPCError({ code: "NOT_FOUND" }));
+  };
+  expect((await open(failing, {}, { method: "HEAD" })).status).toBe(404);
 });
 
 test("a stream without an item at first starts with a comment, after openingMs", async () => {

@@ -36,19 +36,15 @@ export async function openEventStream(options: EventStreamOptions): Promise<Resp
     abort();
     throw outcome?.kind === "error" ? outcome.thrown : signal.reason;
   }
-  return eventStreamResponse(toByteStream(source, options));
+  return new Response(toByteStream(source, options), { headers });
 }
 
-/** @param body `null` for the answer to HEAD */
-export function eventStreamResponse(body: ReadableStream<Uint8Array> | null): Response {
-  const headers = {
-    "content-type": "text/event-stream",
-    "cache-control": "no-cache",
-    // Nginx would collect a stream before it hands it on.
-    "x-accel-buffering": "no",
-  };
-  return new Response(body, { headers });
-}
+const headers = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-cache",
+  // Nginx would collect a stream before it hands it on.
+  "x-accel-buffering": "no",
+};
 
 const comment = ":\n\n";
 

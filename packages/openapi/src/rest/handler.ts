@@ -1,7 +1,6 @@
 /** Any tRPC 11 router as REST, for whatever speaks the fetch API. */
 import { type AnyTRPCRouter, TRPCError } from "@trpc/server";
 import { type ContextFactory, callOperation } from "./call.ts";
-import { eventStreamResponse } from "./event-stream.ts";
 import type { RestFailure } from "./failure.ts";
 import { createFailureReport, failureResponse, type OpenApiFailure } from "./failure-report.ts";
 import { loadLazyRouters, readOperations } from "./operations.ts";
@@ -60,8 +59,7 @@ export function createOpenApiHandler<R extends AnyTRPCRouter>(
   }
 
   async function serve(match: MatchedOperation, request: Request): Promise<Response> {
-    const { type, procedure } = match.operation;
-    if (type === "subscription" && request.method === "HEAD") return eventStreamResponse(null);
+    const { procedure } = match.operation;
     try {
       return await callOperation(callOptions, match, request);
     } catch (thrown) {
@@ -85,7 +83,10 @@ export function createOpenApiHandler<R extends AnyTRPCRouter>(
 
   return async (request) => {
     const response = await answer(request);
-    return request.method === "HEAD" ? new Response(null, response) : response;
+    if (request.method !== "HEAD") return response;
+    // A stream was opened, for the sake of its status, and is left again.
+    await response.body?.cancel();
+    return new Response(null, response);
   };
 }
 
