@@ -18,6 +18,7 @@ test("a log joins the pieces of a text and gives every other event a line of its
       event_type: "run.tool_use",
       payload: { tool_use_id: "t", name: "Read", input: { file_path: "a.ts" } },
     },
+    { ...header, event_type: "run.retracted", payload: { chars: 5 } },
     { ...header, event_type: "run.failed", payload: { error } },
   ];
   for (const event of events) show(event);
@@ -26,6 +27,7 @@ test("a log joins the pieces of a text and gives every other event a line of its
     "started    sonnet by runner claude, attempt 2\n" +
       "Let me look.\n" +
       "tool       Read  a.ts\n" +
+      "retracted  the last 5 characters; the provider broke off, and the agent says it anew\n" +
       "failed     RUNNER_CRASHED: The agent ended.\n",
   );
 });

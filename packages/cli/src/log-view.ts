@@ -42,6 +42,10 @@ function describe(event: Exclude<RunEvent, { event_type: "run.text" }>, columns:
     }
     case "run.requeued":
       return { name: "requeued", style: "yellow", text: event.payload.reason };
+    case "run.retracted": {
+      const text = `the last ${event.payload.chars} characters; the provider broke off, and the agent says it anew`;
+      return { name: "retracted", style: "yellow", text };
+    }
     case "run.thinking":
       return undefined;
     case "run.tool_use":

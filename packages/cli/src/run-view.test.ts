@@ -65,6 +65,20 @@ test("on a terminal a note about a tool begins on a line of its own", () => {
   );
 });
 
+const retracted = (chars: number) => event({ event_type: "run.retracted", payload: { chars } });
+
+test("what the agent takes back and says again in the same words is on stdout once", () => {
+  const again = [text("It is"), retracted(5), text("It"), retracted(2), text("It "), text("is 4."), completed];
+  expect(show(again).out).toBe("It is 4.\n");
+  expect(show(again).err).not.toContain("void");
+});
+
+test("what the agent takes back and says in other words begins on a new line, with a note", () => {
+  const events = [text("Hm. It was"), retracted(6), text("It "), text("is 4."), completed];
+  expect(show(events).out).toBe("Hm. It was\nIt is 4.\n");
+  expect(show(events, { isTty: true }).screen).toContain("Hm. It was\n… the provider broke off");
+});
+
 test("with an output schema stdout holds only the JSON", () => {
   expect(show([text("Here it is:"), completed], { isOutputOnly: true }).out).toBe('{"answer":4}\n');
 });

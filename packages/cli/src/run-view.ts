@@ -1,12 +1,15 @@
 /**
  * Shows a run to people as it happens: the answer on stdout, all about it on stderr.
  *
- * It trades events for text and remembers two things: whether stdout stands in the middle of a line, so that a note
- * never continues the answer's line; and whether a tool came between two pieces of text, which are then kept apart.
+ * It trades events for text and remembers three things: whether stdout stands in the middle of a line, so that a note
+ * never continues the answer's line; whether a tool came between two pieces of text, which are then kept apart; and what
+ * of the text on stdout the agent took back. Of that, what is said again in the same words is not written twice. Where the
+ * words are others, they begin on a new line, since what a pipe has cannot be taken back.
  */
 import type { RunEvent } from "@ksi/client";
 import { describeCompletion, describeToolUse } from "./describe-event.ts";
 import { formatDuration, shorten } from "./format.ts";
+import { createSaidAgain } from "./said-again.ts";
 import { createSpinner } from "./spinner.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -40,6 +43,16 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
   let lastCharacter = "";
   let isSeam = false;
   let runner = "";
+  const again = createSaidAgain();
+
+  function say(said: string) {
+    const { text, isOther } = again.say(said);
+    if (isOther) {
+      endLine();
+      note(yellow("… the provider broke off: what was said last is void, and the agent says it in other words"));
+    }
+    write(text);
+  }
 
   function write(text: string) {
     if (text === "") return;
@@ -80,7 +93,10 @@ export function createRunView({ terminal, isPlain, isOutputOnly }: RunViewOption
       case "run.thinking":
         return undefined;
       case "run.text":
-        if (!isOutputOnly) write(event.payload.text);
+        if (!isOutputOnly) say(event.payload.text);
+        return undefined;
+      case "run.retracted":
+        if (!isOutputOnly) again.retract(event.payload.chars);
         return undefined;
       case "run.tool_use":
         isSeam = true;

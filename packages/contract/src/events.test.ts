@@ -26,6 +26,7 @@ test("four types end a run, and no other does", () => {
     "run.started": false,
     "run.requeued": false,
     "run.text": false,
+    "run.retracted": false,
     "run.thinking": false,
     "run.tool_use": false,
     "run.tool_result": false,

@@ -35,6 +35,15 @@ export const runEvent = z.discriminatedUnion("event_type", [
     payload: z.object({ reason: z.string() }),
   }),
   z.object({ ...ofRun, event_type: z.literal("run.text"), payload: z.object({ text: z.string() }) }),
+  z.object({
+    ...ofRun,
+    event_type: z.literal("run.retracted"),
+    /**
+     * The last `chars` characters (UTF-16 code units) of this run's text so far are void: the provider broke off, and
+     * the agent says it anew.
+     */
+    payload: z.object({ chars: z.number().int().positive() }),
+  }),
   z.object({ ...ofRun, event_type: z.literal("run.thinking"), payload: z.object({ text: z.string() }) }),
   z.object({
     ...ofRun,

@@ -39,6 +39,7 @@ export interface ChannelReader {
   read<E>(channel: string, place: Place, limits: PageLimits): Promise<ChannelPage<E>>;
   /** The place after everything that is there now. */
   readEnd(channel: string): Promise<Place>;
+  isEmpty(channel: string): Promise<boolean>;
   /** The entry at this very place, if it is kept. */
   readAt<E>(channel: string, position: Position): Promise<StoredEntry<E> | undefined>;
 }
@@ -53,6 +54,7 @@ export function createChannelReader(redis: Redis, keys: TenantKeys): ChannelRead
       const [, last] = await run(channel, ["", 0, 0]);
       return toPosition(last) ?? "birth";
     },
+    isEmpty: async (channel) => (await redis.xlen(keys.channel(channel))) === 0,
     async readAt<E>(channel: string, { epoch, number }: Position) {
       const id = `${epoch}-${number}`;
       const [found] = await redis.xrange(keys.channel(channel), id, id);

@@ -30,6 +30,8 @@ export interface EventLog {
    * can follow again after the last cursor.
    */
   follow<E>(channel: string, options?: FollowOptions<E>): Promise<StoredFollow<E>>;
+  /** Whether nothing is kept of it: nothing was ever appended, or all was trimmed. */
+  isEmpty(channel: string): Promise<boolean>;
   /** Oldest first, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`. */
   page<E>(channel: string, options: LogPageOptions): Promise<LogPage<E>>;
 }
@@ -140,6 +142,7 @@ function createEventLog({ store, tenant, hub, appender, maxEvents }: EventLogPar
       await reader.read(channel, place, oneEntry);
       return createFollow({ ...follower, place });
     },
+    isEmpty: (channel) => reader.isEmpty(channel),
     async page<E>(channel: string, { after, limit }: LogPageOptions) {
       const place = typeof after === "string" ? (parseCursor(after) ?? nowhere) : "oldest";
       const { entries, hasMore } = await reader.read<E>(channel, place, { maxEntries: limit, maxBytes: pageMaxBytes });

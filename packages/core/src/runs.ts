@@ -131,18 +131,14 @@ export function createRuns(options: RunsOptions): RunsPort {
       const channel = channels.run(run_id);
       const follow = await log.follow<RunEvent>(channel, { after: lastEventId, from, signal, isLast: isFinalRunEvent });
       // A run's first event comes with the run, so this answers for most callers that there is one.
-      if (lastEventId == null && from === "oldest" && !(await isEmpty(channel))) return follow;
+      if (lastEventId == null && from === "oldest" && !(await log.isEmpty(channel))) return follow;
       const { status } = await get(run_id);
       if (lastEventId != null || !isFinal(status)) return follow;
       if (from === "now") return createEndedFollow<RunEvent>(channel);
-      if (await isEmpty(channel)) throw historyTrimmed(channel, "trimmed", undefined);
+      if (await log.isEmpty(channel)) throw historyTrimmed(channel, "trimmed", undefined);
       return follow;
     },
   };
-
-  async function isEmpty(channel: string): Promise<boolean> {
-    return (await log.page(channel, { limit: 1 })).entries.length === 0;
-  }
 
   async function get(runId: string) {
     const run = await index.get(runId);

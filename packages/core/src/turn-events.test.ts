@@ -42,6 +42,21 @@ test("while the log is behind, deltas are joined and no letter is lost", async (
   expect(stored.map(({ payload }) => "text" in payload && payload.text).join("")).toBe(letters.join(""));
 });
 
+test("while the log is behind, what is said anew is not joined to what was retracted before it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => {
+    await gate.promise;
+    stored.push(...batch);
+  });
+  const retracted: TurnEvent = { event_type: "run.retracted", payload: { chars: 2 } };
+  for (let i = 0; i < 100; i++) events.emit(tool);
+  for (const event of [text("a"), text("b"), retracted, text("c"), text("d")]) events.emit(event);
+  gate.resolve();
+  stored.push(...(await events.takeLast()));
+  expect(stored.slice(100)).toEqual([text("ab"), retracted, text("cd")]);
+});
+
 test("what cannot be stored because Redis is away is stored when it is back", async () => {
   let failures = 3;
   const stored: TurnEvent[] = [];

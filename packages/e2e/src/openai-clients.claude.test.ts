@@ -204,6 +204,37 @@ describe.for([
   });
 });
 
+describe("an answer whose connection to the model breaks", () => {
+  const words = ["answer ", "number "];
+
+  /** The connection breaks when the client has the words. */
+  async function streamBroken(again: readonly string[]) {
+    const seen = Promise.withResolvers<void>();
+    const gate = (delta: number) => (delta < words.length ? Promise.resolve() : seen.promise);
+    answers = [{ text: words, end: "broken", gate }, { text: again }];
+    let streamed = "";
+    try {
+      for await (const word of openAiClient().stream("answer")) {
+        streamed += word;
+        if (streamed === words.join("")) seen.resolve();
+      }
+      return { streamed };
+    } catch (error) {
+      return { streamed, error };
+    }
+  }
+
+  test("is streamed once, where the model says the same again and goes on", async () => {
+    expect(await streamBroken([...words, "is 1"])).toEqual({ streamed: "answer number is 1" });
+  });
+
+  test("is an error, where the model says something else", async () => {
+    const { streamed, error } = await streamBroken(["other words"]);
+    expect(streamed).toBe("answer number ");
+    expect(error).toMatchObject({ code: "model_error", message: expect.stringContaining("anew") });
+  });
+});
+
 describe("an answer that the model breaks off at its limit of tokens", () => {
   // The CLI has the model go on, so that a finish_reason of "length" is never seen.
   test("is streamed to its real end", async () => {
@@ -211,6 +242,12 @@ describe("an answer that the model breaks off at its limit of tokens", () => {
     reasons = ["max_tokens", "end_turn"];
     const words = await Array.fromAsync(openAiClient().stream("tell a story"));
     expect(words.join("")).toBe("the beginning and the end");
+  });
+
+  test("is given as one text", async () => {
+    answers = [{ text: ["the begin"] }, { text: ["ning and the end"] }];
+    reasons = ["max_tokens", "end_turn"];
+    expect((await openAiClient().ask("tell a story")).text).toBe("the beginning and the end");
   });
 
   test("is an error that says so, when no end comes", async () => {

@@ -26,8 +26,13 @@ export async function startRetoldModel(answer: Answer, retell: (frame: string) =
     response.end(rest);
   }
 
+  /** What breaks there breaks here, behind all that was said. */
+  function breakOff(response: ServerResponse): void {
+    response.socket?.end();
+  }
+
   const server = createServer((request, response) => {
-    pass(request, response).catch((error: Error) => response.destroy(error));
+    pass(request, response).catch(() => breakOff(response));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -179,11 +179,20 @@ function giveUp(subtype, error) {
   leave(1);
 }
 
-/** Gives all that was said, as one text. */
+/** Gives the text of the last message, which alone is the CLI's result. */
 async function stream(words) {
-  const id = `msg_${processId}`;
-  const event = (fields) =>
-    print({ type: "stream_event", event: fields, session_id: session, parent_tool_use_id: null });
+  if (orders.break) {
+    await streamMessage(words.slice(0, Number(orders.break)), { id: `msg_broken_${processId}`, isBroken: true });
+    return await streamMessage(words);
+  }
+  const limit = Number(orders["max-tokens"] ?? 0);
+  if (limit > 0) await streamMessage(words.slice(0, limit), { id: `msg_begun_${processId}`, isLimited: true });
+  return await streamMessage(words.slice(limit));
+}
+
+async function streamMessage(words, { id = `msg_${processId}`, isBroken = false, isLimited = false } = {}) {
+  const event = (fields, more) =>
+    print({ type: "stream_event", event: fields, session_id: session, parent_tool_use_id: null, ...more });
   event({
     type: "message_start",
     message: { id, type: "message", role: "assistant", model: modelName(), content: [] },
@@ -201,9 +210,10 @@ async function stream(words) {
     event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text: said } });
     text += said;
   }
-  assistant([{ type: "text", text }], id);
+  if (!isBroken) assistant([{ type: "text", text }], id);
   event({ type: "content_block_stop", index: 0 });
-  event({ type: "message_stop" });
+  if (isLimited) event({ type: "message_delta", delta: { stop_reason: "max_tokens", stop_sequence: null } });
+  event({ type: "message_stop" }, isBroken && { abandoned_blocks: { api_message_id: id, from_block_index: 0 } });
   return text;
 }
 

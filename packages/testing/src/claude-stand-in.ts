@@ -19,6 +19,8 @@ import { createTempFolder } from "./temp-folder.ts";
  * | `recall` | the answer is the session's earlier prompts, joined by ` \| ` |
  * | `output=JSON` | the structured output, where a schema is given (default: the answer as JSON) |
  * | `no-output` | success without structured output |
+ * | `break=N` | the provider breaks off after N words, and the answer is said anew |
+ * | `max-tokens=N` | the provider stops at its limit after N words, and the answer goes on from there |
  * | `api-retry=STATUS`, `api-error=STATUS` | a retry is reported; the turn ends with the provider's error |
  * | `max-turns`, `budget` | the turn ends at that limit |
  * | `hang` | the turn never ends |

@@ -15,10 +15,15 @@ export interface ModelRequest {
 
 export type ModelAnswer = ModelText | ModelToolUse | ModelRefusal;
 
-/** Streamed as one delta for each text. `gate`, where given, is awaited before each delta. */
+/** Streamed as one delta for each text. `gate`, where given, is awaited before each delta, and before a break. */
 export interface ModelText {
   readonly text: readonly string[];
   readonly gate?: ((delta: number) => Promise<unknown>) | undefined;
+  /**
+   * Why it ends, if not because it is whole: at the limit of tokens, or with a connection that breaks in the middle of
+   * the text or behind its last word.
+   */
+  readonly end?: "max_tokens" | "broken" | "broken_behind" | undefined;
 }
 
 export interface ModelToolUse {
@@ -112,13 +117,23 @@ async function stream(response: ServerResponse, model: string, answer: ModelText
       await answer.gate?.(i);
       say("content_block_delta", { index: 0, delta: { type: "text_delta", text } });
     }
+    if (answer.end === "broken") return await breakOff(response, answer);
   } else {
     const partial_json = JSON.stringify(answer.input);
     say("content_block_delta", { index: 0, delta: { type: "input_json_delta", partial_json } });
   }
   say("content_block_stop", { index: 0 });
-  const delta = { stop_reason: isText ? "end_turn" : "tool_use", stop_sequence: null };
+  if (isText && answer.end === "broken_behind") return await breakOff(response, answer);
+  const textEnd = isText && answer.end === "max_tokens" ? answer.end : "end_turn";
+  const delta = { stop_reason: isText ? textEnd : "tool_use", stop_sequence: null };
   say("message_delta", { delta, usage: { output_tokens: usage.output_tokens } });
   say("message_stop", {});
   response.end();
+}
+
+/** In the middle of the body, behind all that was said: a reset could overtake it. */
+async function breakOff(response: ServerResponse, { text, gate }: ModelText): Promise<void> {
+  await new Promise<void>((resolve) => response.write(":\n\n", () => resolve()));
+  await gate?.(text.length);
+  response.socket?.end();
 }

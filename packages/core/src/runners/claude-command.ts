@@ -2,6 +2,7 @@
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { JsonObject } from "@ksi/contract";
 import { pickAgentEnvironment } from "../agent-environment.ts";
 import type { Turn } from "./runner.ts";
 
@@ -30,8 +31,17 @@ export function claudeArguments(turn: Turn, joining: Joining, systemPromptFile: 
     ...(systemPromptFile === undefined ? [] : [`--append-system-prompt-file=${systemPromptFile}`]),
     // Without it a resumed session keeps the system prompt of its first turn, whatever this turn's is.
     "--system-prompt-snapshot=off",
-    ...(turn.output_schema ? [`--json-schema=${JSON.stringify(turn.output_schema)}`] : []),
+    ...(turn.output_schema ? [`--json-schema=${JSON.stringify(withoutDraft(turn.output_schema))}`] : []),
   ];
+}
+
+/**
+ * The CLI knows draft 07 alone, by this one name, and refuses a schema that says another, as those that zod
+ * 4 writes do; most schemas read alike in all of them.
+ */
+function withoutDraft(schema: JsonObject): JsonObject {
+  const { $schema, ...rest } = schema;
+  return $schema === "http://json-schema.org/draft-07/schema#" ? schema : rest;
 }
 
 /** The environment of every turn: what may pass of the daemon's, over the defaults for an unattended agent. */

@@ -1,6 +1,7 @@
 /** Reads what `claude --output-format stream-json --include-partial-messages` prints: one JSON object a line. */
 import type { Json, JsonObject, Usage } from "@ksi/contract";
 import { z } from "zod";
+import { createClaudeText } from "./claude-text.ts";
 import type { TurnEvent } from "./runner.ts";
 
 /** The line that ends a turn, and by which alone a turn is judged. */
@@ -11,7 +12,7 @@ export type ClaudeLine =
   | { kind: "event"; event: TurnEvent }
   | { kind: "init"; model: string }
   | { kind: "apiError"; error: string }
-  | { kind: "result"; result: ClaudeResult; raw: JsonObject }
+  | { kind: "result"; result: ClaudeResult; answer: string; raw: JsonObject }
   | { kind: "other" };
 
 export interface ClaudeReader {
@@ -22,27 +23,52 @@ export interface ClaudeReader {
 /** One for each process: text is streamed in pieces and then repeated whole, so what was streamed is remembered. */
 export function createClaudeReader(): ClaudeReader {
   const streamed = new Set<string>();
+  const answer = createClaudeText();
 
   function readStreamEvent(line: StreamLine): ClaudeLine[] {
-    const { event, parent_tool_use_id } = line;
+    const { event, parent_tool_use_id, abandoned_blocks } = line;
     // What a sub-agent says is between the agents; its tools are reported, its words are not the answer.
     if (parent_tool_use_id) return [];
-    if (event?.type === "message_start" && event.message?.id) streamed.add(event.message.id);
-    if (event?.type !== "content_block_delta") return [];
-    const { type, text, thinking } = event.delta ?? {};
-    if (type === "text_delta" && text) return [say("run.text", text)];
+    switch (event?.type) {
+      case "message_start":
+        if (event.message?.id) streamed.add(event.message.id);
+        answer.open(event.message?.id);
+        return [];
+      case "content_block_delta":
+        return readDelta(event);
+      case "message_delta":
+        if (event.delta?.stop_reason) answer.stop(event.delta.stop_reason);
+        return [];
+      case "message_stop":
+        return abandoned_blocks ? retract(answer.abandon(abandoned_blocks.from_block_index ?? 0)) : [];
+      default:
+        return [];
+    }
+  }
+
+  function readDelta({ delta, index = 0 }: StreamEvent): ClaudeLine[] {
+    const { type, text, thinking } = delta ?? {};
     if (type === "thinking_delta" && thinking) return [say("run.thinking", thinking)];
-    return [];
+    if (type !== "text_delta" || !text) return [];
+    answer.add(text, index);
+    return [say("run.text", text)];
   }
 
   function readAssistant({ message, error, parent_tool_use_id }: MessageLine): ClaudeLine[] {
     if (typeof error === "string") return [{ kind: "apiError", error }];
+    const isOwn = !parent_tool_use_id;
     // The agent may fall back to a request without streaming; then the whole message is all there is.
-    const isNews = !parent_tool_use_id && !streamed.has(message?.id ?? "");
+    const isNews = isOwn && !streamed.has(message?.id ?? "");
+    if (isNews) answer.open(message?.id);
+    if (isNews && message?.stop_reason) answer.stop(message.stop_reason);
     return blocksOf(message).flatMap((block): ClaudeLine[] => {
-      if (block.type === "tool_use") return [toolUse(block)];
-      if (block.type === "text" && isNews && typeof block.text === "string") return [say("run.text", block.text)];
-      return [];
+      if (block.type === "tool_use") {
+        if (isOwn) answer.useTool();
+        return [toolUse(block)];
+      }
+      if (block.type !== "text" || !isNews || typeof block.text !== "string") return [];
+      answer.add(block.text);
+      return [say("run.text", block.text)];
     });
   }
 
@@ -63,7 +89,7 @@ export function createClaudeReader(): ClaudeReader {
         case "system":
           return readSystem(line as SystemLine);
         case "result":
-          return readResult(line);
+          return readResult(line, answer.answer);
         default:
           return [{ kind: "other" }];
       }
@@ -127,15 +153,25 @@ const resultLine = z.looseObject({
 /** Checked where it matters, at the result; a turn must not fail because a field of a delta got another type. */
 interface StreamLine {
   readonly parent_tool_use_id?: string | null;
-  readonly event?: {
+  readonly event?: StreamEvent;
+  /** With the end of a message that the provider broke off: its blocks from there on are void. */
+  readonly abandoned_blocks?: { readonly from_block_index?: number };
+}
+
+interface StreamEvent {
+  readonly type?: string;
+  readonly index?: number;
+  readonly message?: { readonly id?: string };
+  readonly delta?: {
     readonly type?: string;
-    readonly message?: { readonly id?: string };
-    readonly delta?: { readonly type?: string; readonly text?: string; readonly thinking?: string };
+    readonly text?: string;
+    readonly thinking?: string;
+    readonly stop_reason?: string | null;
   };
 }
 
 interface MessageLine {
-  readonly message?: { readonly id?: string; readonly content?: unknown };
+  readonly message?: { readonly id?: string; readonly content?: unknown; readonly stop_reason?: string | null };
   readonly parent_tool_use_id?: string | null;
   readonly error?: unknown;
 }
@@ -172,6 +208,10 @@ function blocksOf(message: MessageLine["message"]): readonly Block[] {
 
 function say(event_type: "run.text" | "run.thinking", text: string): ClaudeLine {
   return { kind: "event", event: { event_type, payload: { text } } };
+}
+
+function retract(chars: number): ClaudeLine[] {
+  return chars === 0 ? [] : [{ kind: "event", event: { event_type: "run.retracted", payload: { chars } } }];
 }
 
 function toolUse({ id, name, input }: Block): ClaudeLine {
@@ -227,7 +267,7 @@ function readSystem(line: SystemLine): ClaudeLine[] {
   }
 }
 
-function readResult(line: object): ClaudeLine[] | undefined {
-  const read = resultLine.safeParse(line);
-  return read.success ? [{ kind: "result", result: read.data, raw: line as JsonObject }] : undefined;
+function readResult(line: object, toAnswer: (result: string) => string): ClaudeLine[] | undefined {
+  const { data: result } = resultLine.safeParse(line);
+  return result && [{ kind: "result", result, answer: toAnswer(result.result ?? ""), raw: line as JsonObject }];
 }

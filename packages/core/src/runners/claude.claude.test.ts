@@ -188,6 +188,43 @@ test.each([
   expect(retries).toHaveLength(status === 404 ? 0 : 1);
 });
 
+test("a broken stream retracts the text that the CLI has the model say anew", async () => {
+  const gate = (delta: number) => until(() => delta < 2 || turn.text() === "answer number ");
+  await using scene = await startScene((_request, before) =>
+    before === 0 ? { text: ["answer ", "number "], end: "broken", gate } : { text: ["answer ", "number ", "two"] },
+  );
+  const turn = scene.bench.start(scene.claude);
+  expect(await turn.outcome).toMatchObject({ result: "answer number two" });
+  const said = turn.events.filter(({ event_type }) => event_type !== "run.retrying");
+  expect(said.map(({ payload }) => payload)).toEqual([
+    ...["answer ", "number "].map((text) => ({ text })),
+    { chars: 14 },
+    ...["answer ", "number ", "two"].map((text) => ({ text })),
+  ]);
+});
+
+test.each(["max_tokens", "broken_behind"] as const)(
+  "an answer from whose end (%s) the CLI has the model go on is one text",
+  async (end) => {
+    const gate = (delta: number) => until(() => delta < 1 || turn.text() === "the begin");
+    await using scene = await startScene((_request, before) =>
+      before === 0 ? { text: ["the begin"], end, gate } : { text: ["ning and the end"] },
+    );
+    const turn = scene.bench.start(scene.claude);
+    const result = "the beginning and the end";
+    expect(await turn.outcome).toMatchObject({ result, raw: { result: "ning and the end" } });
+    expect(turn.text()).toBe(result);
+    expect(scene.model.requests).toHaveLength(2);
+  },
+);
+
+test("a schema of another draft than the CLI knows is taken", async () => {
+  await using scene = await startScene(() => ({ tool: "StructuredOutput", input: { answer: 4 } }));
+  const $schema = "https://json-schema.org/draft/2020-12/schema";
+  const { outcome } = scene.bench.start(scene.claude, { output_schema: { $schema, type: "object" } });
+  expect(await outcome).toMatchObject({ output: { answer: 4 } });
+});
+
 test("structured output arrives as a value; where the model never gives it, the run fails", async () => {
   const output_schema = { type: "object", properties: { answer: { type: "number" } }, required: ["answer"] };
   await using scene = await startScene((request) =>

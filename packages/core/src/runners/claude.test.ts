@@ -101,6 +101,31 @@ test("tools and retries are reported, and a long tool result is cut where the ev
   ]);
 });
 
+test("text that the provider broke off is retracted, and an answer over its limit is joined", async () => {
+  await using scene = await startScene();
+  const broken = scene.bench.start(scene.claude, { prompt: "one two three #break=2" });
+  expect(await broken.outcome).toMatchObject({ result: "one two three" });
+  expect(broken.events.map(({ payload }) => payload)).toEqual([
+    ...["one ", "two "].map((text) => ({ text })),
+    { chars: 8 },
+    ...["one ", "two ", "three"].map((text) => ({ text })),
+  ]);
+  const limited = scene.bench.start(scene.claude, { prompt: "one two three #max-tokens=2" });
+  expect(await limited.outcome).toMatchObject({ result: "one two three", raw: { result: "three" } });
+  expect(limited.text()).toBe("one two three");
+});
+
+test("a schema may name any draft, of which the CLI is told the one that it knows", async () => {
+  await using scene = await startScene();
+  const draft07 = "http://json-schema.org/draft-07/schema#";
+  for (const $schema of [draft07, "https://json-schema.org/draft/2020-12/schema"]) {
+    await scene.bench.start(scene.claude, { output_schema: { $schema, type: "object" }, prompt: "{}" }).outcome;
+  }
+  const told = (await scene.standIn.turns()).filter(({ event }) => event === "started").map(({ args }) => args);
+  expect(told[0]).toContain(`--json-schema={"$schema":"${draft07}","type":"object"}`);
+  expect(told[1]).toContain('--json-schema={"type":"object"}');
+});
+
 test("structured output comes back as a value", async () => {
   await using scene = await startScene();
   const { outcome } = scene.bench.start(scene.claude, {

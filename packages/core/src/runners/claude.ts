@@ -186,6 +186,7 @@ function nextJoining({ way, id }: Joining, { exit, failure, tried, isKnown }: Re
 /** What a process said, up to its result or its end. */
 interface Heard {
   readonly result?: ClaudeResult;
+  readonly answer?: string;
   readonly raw?: TurnOutcome["raw"];
   readonly model?: string;
   readonly apiError: string | undefined;
@@ -210,7 +211,7 @@ function listen(agent: AgentProcess, context: TurnContext): Promise<Heard> {
         if (item.kind === "event") context.emit(item.event);
         else if (item.kind === "init") heard = { ...heard, model: item.model };
         else if (item.kind === "apiError") heard = { ...heard, apiError: item.error };
-        else if (item.kind === "result") heard = { ...heard, result: item.result, raw: item.raw };
+        else if (item.kind === "result") heard = { ...heard, result: item.result, answer: item.answer, raw: item.raw };
       }
       if (heard.result) {
         endAfter(lingerMs, agent);
@@ -242,7 +243,7 @@ function outcomeOf(turn: Turn, { joining, heard, result }: Answered): TurnOutcom
   const costBefore = joining.way === "start" ? 0 : readMemory(turn)?.total_cost_usd;
   const { total_cost_usd } = result;
   return {
-    result: result.result ?? "",
+    result: heard.answer ?? "",
     ...(turn.output_schema && { output: result.structured_output }),
     model: heard.model ?? turn.model,
     usage: usageOf(result),

@@ -30,6 +30,7 @@ export type TurnEvent = {
 
 type TurnEventType =
   | "run.text"
+  | "run.retracted"
   | "run.thinking"
   | "run.tool_use"
   | "run.tool_result"

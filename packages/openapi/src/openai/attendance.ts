@@ -15,7 +15,7 @@ export interface Attendance {
 
 /** Each is left once; what comes after has no effect. */
 export interface Seat {
-  /** The run has ended, so there is nothing left to cancel. */
+  /** The run has ended, so there is nothing left to cancel; or it is to go on, whoever waits. */
   done(): void;
   /** Cancels the run after `graceMs`, unless somebody waits for it then. */
   leave(reason: string, graceMs: number): void;

@@ -1,6 +1,15 @@
 /** The frames of a streamed answer: each event of a run as server-sent `data:` lines. */
 import { type FinalRunEvent, KsiError, type RunEvent, type SpawnAccepted } from "@ksi/contract";
-import { answerId, completedOf, contentOf, finishReasonOf, metadataOf, toSeconds, usageOf } from "./answer-facts.ts";
+import {
+  answerId,
+  type CompletedRun,
+  completedOf,
+  contentOf,
+  finishReasonOf,
+  metadataOf,
+  toSeconds,
+  usageOf,
+} from "./answer-facts.ts";
 import type { AnswerForm } from "./chat-request.ts";
 import type { AnswerMetadata, ChatUsage, FinishReason } from "./chat-schemas.ts";
 import { toOpenAiError } from "./errors.ts";
@@ -9,7 +18,10 @@ import { createStreamedText } from "./streamed-text.ts";
 export interface ChatChunks {
   /** The role, before anything else. */
   open(): string;
-  /** What the event says to the client; empty for nothing. The final event gives all that is left to be said. */
+  /**
+   * What the event says to the client; empty for nothing. The final event gives all that is left to be said. Throws
+   * `MODEL_ERROR` where the agent takes back what was sent, and says something else.
+   */
   of(event: RunEvent): string;
 }
 
@@ -26,20 +38,26 @@ export function createChatChunks(run: SpawnAccepted, form: AnswerForm, first: Ru
   const before = `${head}[{"index":0,"delta":`;
   const after = `,"logprobs":null,"finish_reason":null}]${includeUsage ? ',"usage":null' : ""}}\n\n`;
 
+  // JSON, and what replaces a history with a hole, is sent when it is whole.
+  const isSentAsSaid = isWhole && !isJson;
+
   function delta(content: string): string {
     return content === "" ? "" : `${before}{"content":${JSON.stringify(content)}}${after}`;
   }
 
   function end(event: FinalRunEvent): string {
+    let completed: CompletedRun;
+    let content: string;
     try {
-      const completed = completedOf(event);
-      const rest = streamed.end(contentOf(completed, form));
-      const reason = finishReasonOf(completed.stop_reason, streamed.isCut);
-      const last = finish(reason, metadataOf(run, model, completed.model));
-      return `${delta(rest)}${last}${usageFrame(usageOf(completed))}data: [DONE]\n\n`;
+      completed = completedOf(event);
+      content = contentOf(completed, form);
     } catch (thrown) {
-      return delta(streamed.endBlock()) + errorFrame(KsiError.from(thrown));
+      return delta(streamed.flush()) + errorFrame(KsiError.from(thrown));
     }
+    const rest = streamed.end(content);
+    const reason = finishReasonOf(completed.stop_reason, streamed.isCut);
+    const last = finish(reason, metadataOf(run, model, completed.model));
+    return `${delta(rest)}${last}${usageFrame(usageOf(completed))}data: [DONE]\n\n`;
   }
 
   function finish(finish_reason: FinishReason, metadata: AnswerMetadata): string {
@@ -59,7 +77,10 @@ export function createChatChunks(run: SpawnAccepted, form: AnswerForm, first: Ru
     of(event) {
       switch (event.event_type) {
         case "run.text":
-          return isJson || !isWhole ? "" : delta(streamed.text(event.payload.text));
+          return isSentAsSaid ? delta(streamed.text(event.payload.text)) : "";
+        case "run.retracted":
+          if (isSentAsSaid) streamed.retract(event.payload.chars);
+          return "";
         case "run.tool_use":
           return delta(streamed.endBlock());
         case "run.completed":

@@ -85,16 +85,6 @@ test("JSON as response format is an output schema", () => {
   expect(read({ response_format: { type: "text" } }).answer.isJson).toBe(false);
 });
 
-test("a schema may name any draft, of which agents are told the one that they know", () => {
-  const draft = "http://json-schema.org/draft-07/schema#";
-  const told = ($schema: string) => {
-    const json_schema = { name: "answer", schema: { $schema, type: "object" } };
-    return read({ response_format: { type: "json_schema", json_schema } }).spawn.output_schema;
-  };
-  expect(told(draft)).toEqual({ $schema: draft, type: "object" });
-  expect(told("https://json-schema.org/draft/2020-12/schema")).toEqual({ type: "object" });
-});
-
 test("the idempotency key is handed on, bound to the stop sequences too, and not to how the answer travels", () => {
   const key = { "idempotency-key": "k" };
   const plain = read({}, key).spawn;

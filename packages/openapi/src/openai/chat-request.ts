@@ -105,16 +105,7 @@ function readFlag(value: ChatMetadata["enable_tools"]): boolean | undefined {
 function toOutputSchema(format: ChatCompletionRequest["response_format"]): JsonObject | undefined {
   if (!format || format.type === "text") return undefined;
   const schema = format.type === "json_schema" ? format.json_schema.schema : undefined;
-  return schema ? withoutDraft(schema) : { type: "object" };
-}
-
-/**
- * The claude CLI knows draft 07 alone and refuses a schema that names another, as the helpers of zod 4 and LangChain do
- * for schemas that read alike in all of them.
- */
-function withoutDraft({ $schema, ...schema }: JsonObject): JsonObject {
-  const isKnown = typeof $schema === "string" && $schema.includes("draft-07");
-  return isKnown ? { $schema, ...schema } : schema;
+  return schema ?? { type: "object" };
 }
 
 /** What the caller gave, with what else an idempotency key is bound to. */

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { KsiError } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
@@ -214,6 +215,102 @@ test("the start of a stop sequence is not held back beyond the end of what is sa
   const response = await answering;
   run.fail({ code: "RUNNER_CRASHED", message: "It broke." });
   expect(contentOf(readFrames(await response.text()))).toBe("half E");
+});
+
+test("text that the agent takes back before it was sent is forgotten", async () => {
+  const play = (run: FakeRun) => {
+    run.say("one ", "E", "ND");
+    run.retract(6);
+    run.say("two");
+    run.complete();
+  };
+  expect((await streamOf(play)).content).toBe("otwo");
+  expect((await streamOf(play, { stop: "END" })).content).toBe("otwo");
+
+  const { run, answering } = await openStream();
+  run.start();
+  run.say("void");
+  run.retract(4);
+  // Long enough for the stream to open, if it took the void text for a sign of an answer.
+  for (let turn = 0; turn < 10; turn += 1) await setImmediate();
+  run.fail({ code: "MODEL_OVERLOADED", message: "Too much to do." });
+  expect((await answering).status).toBe(503);
+});
+
+test("text that was sent and is said anew in the same words is sent once", async () => {
+  const { run, answering } = await openStream();
+  run.say("Let me look. ");
+  const { next } = readWrites(await answering);
+  await next();
+  run.useTool();
+  run.say("answer ", "number ");
+  expect(contentOf(readFrames((await next()) ?? ""))).toBe("\n\nanswer number ");
+  run.retract(7);
+  run.retract(7);
+  run.say("answer num", "ber 1");
+  expect(contentOf(readFrames((await next()) ?? ""))).toBe("1");
+  run.complete();
+  expect(await next()).toContain("[DONE]");
+});
+
+test("stop sequences are looked for in what is left and what is said anew", async () => {
+  const { run, answering } = await openStream({}, { stop: "END" });
+  run.say("one EN");
+  const { next } = readWrites(await answering);
+  expect(contentOf(readFrames((await next()) ?? ""))).toBe("one ");
+  run.retract(6);
+  run.say("one E", "agle END two");
+  expect(contentOf(readFrames((await next()) ?? ""))).toBe("Eagle ");
+  // Also the one that was found before can be taken back.
+  run.retract(8);
+  run.say(" and more");
+  expect(contentOf(readFrames((await next()) ?? ""))).toBe("and more");
+  run.complete();
+  expect(await next()).toContain('"finish_reason":"stop"');
+});
+
+test.each([
+  ["other words", (run: FakeRun) => run.say("num", "erals")],
+  ["a tool", (run: FakeRun) => run.useTool()],
+  ["an end that comes too early", (run: FakeRun) => run.complete()],
+])("an answer that was taken back and goes on with %s is an error midway, and its run goes on", async (_, goOn) => {
+  const { fake, run, answering } = await openStream();
+  run.say("answer number");
+  const response = await answering;
+  const { next } = readWrites(response);
+  await next();
+  run.retract(6);
+  goOn(run);
+  const frames = readFrames((await next()) ?? "");
+  expect(frames.at(-1)).toMatchObject({ error: { code: "model_error", message: expect.stringContaining("anew") } });
+  expect(contentOf(frames)).toBe("");
+  expect(await next()).toBeUndefined();
+  await until(() => run.followers === 0);
+  expect(fake.cancelled).toEqual([]);
+});
+
+test("a run that fails after it took text back is told as it failed", async () => {
+  const { run, answering } = await openStream({}, { stop: "END" });
+  run.say("answer E");
+  const response = await answering;
+  run.retract(8);
+  run.fail({ code: "RUNNER_CRASHED", message: "It broke." });
+  const frames = readFrames(await response.text());
+  expect(contentOf(frames)).toBe("answer ");
+  expect(frames.at(-1)).toMatchObject({ error: { code: "runner_crashed" } });
+});
+
+test("JSON is not touched by what the agent takes back", async () => {
+  const { content } = await streamOf(
+    (run) => {
+      run.say("Here");
+      run.retract(4);
+      run.say("There");
+      run.complete({ output: { n: 4 } });
+    },
+    { response_format: { type: "json_object" } },
+  );
+  expect(content).toBe('{"n":4}');
 });
 
 test("JSON is sent when it is known to be right, and not before", async () => {

@@ -3,6 +3,7 @@ import { isFinalRunEvent, KsiError, type RunEvent, type SpawnAccepted } from "@k
 import { completedOf, contentOf } from "./answer-facts.ts";
 import { type ChatChunks, createChatChunks, errorFrame, keepAlive } from "./chat-chunks.ts";
 import type { AnswerForm } from "./chat-request.ts";
+import { withoutRetracted } from "./retractions.ts";
 import type { RunWatch } from "./run-watch.ts";
 
 export interface StreamOptions {
@@ -37,7 +38,7 @@ async function readOpening(watch: RunWatch, openingMs: number, form: AnswerForm)
   for (;;) {
     const left = deadline - performance.now();
     if (left <= 0) return opening;
-    const events = await watch.take(left);
+    const events = withoutRetracted(await watch.take(left));
     // Of what has come and is not told to the client only the beginning is of use, and thinking can be long.
     opening.push(...events.filter((event) => opening.length === 0 || isTold(event)));
     const last = opening.find(isFinalRunEvent);
@@ -47,8 +48,9 @@ async function readOpening(watch: RunWatch, openingMs: number, form: AnswerForm)
   }
 }
 
-function isTold({ event_type }: RunEvent): boolean {
-  return event_type === "run.text" || event_type === "run.tool_use" || isFinalRunEvent({ event_type });
+function isTold(event: RunEvent): boolean {
+  if (event.event_type === "run.text") return event.payload.text !== "";
+  return event.event_type === "run.tool_use" || isFinalRunEvent(event);
 }
 
 function createBody(
@@ -73,10 +75,23 @@ function createBody(
       const left = deadline - performance.now();
       // Also while the agent thinks, of which the client hears nothing.
       if (left <= 0) return keepAlive;
-      const events = await watch.take(left);
+      const events = withoutRetracted(await watch.take(left));
       if (events.some(isFinalRunEvent)) isOver = true;
-      const text = events.map(chunks.of).join("");
+      const text = tell(events);
       if (text !== "") return text;
+    }
+  }
+
+  /** An answer that can have no end any more is over, and its run is not: its result is still of use. */
+  function tell(events: readonly RunEvent[]): string {
+    let text = "";
+    try {
+      for (const event of events) text += chunks.of(event);
+      return text;
+    } catch (thrown) {
+      isOver = true;
+      watch.release();
+      return text + errorFrame(KsiError.from(thrown));
     }
   }
 

@@ -13,6 +13,8 @@ export interface RunWatch {
   take(withinMs: number): Promise<readonly RunEvent[]>;
   /** To be called when nobody listens any more. Safe to repeat, and after the end. */
   leave(): void;
+  /** Like `leave`, for a run that is to go on although nobody listens. */
+  release(): void;
 }
 
 export interface WatchOptions {
@@ -53,8 +55,15 @@ export async function watchRun(options: WatchOptions): Promise<RunWatch> {
     reader.close(clientGone());
   }
 
+  function release(): void {
+    end();
+    seat.done();
+    reader.close(new KsiError("CANCELLED", "The answer ended before the run."));
+  }
+
   return {
     leave,
+    release,
     async take(withinMs) {
       const events = await reader.take(withinMs).catch((thrown: unknown) => {
         end();

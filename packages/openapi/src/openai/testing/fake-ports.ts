@@ -23,6 +23,8 @@ export interface FakeRun {
   emit<T extends RunEvent["event_type"]>(event_type: T, payload: PayloadOf<T>): void;
   start(): void;
   say(...texts: string[]): void;
+  /** Takes back the last so many characters. */
+  retract(chars: number): void;
   useTool(): void;
   complete(payload?: Partial<PayloadOf<"run.completed">>): void;
   fail(error: WireError): void;
@@ -165,6 +167,10 @@ function createFakeRun(input: SpawnInput, number: number): FakeRun {
         said.push(text);
         run.emit("run.text", { text });
       }
+    },
+    retract(chars) {
+      said.splice(0, said.length, said.join("").slice(0, -chars));
+      run.emit("run.retracted", { chars });
     },
     useTool() {
       said.length = 0;
