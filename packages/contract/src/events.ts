@@ -140,7 +140,10 @@ export const published = z.object({ status: z.literal("published"), id: z.string
 
 /** Keeps only events that match every given field. `types` are names or prefixes that end in `*` (`run.*`). */
 export const eventFilter = z.object({
-  types: z.array(z.string().min(1).max(128)).max(50).optional(),
+  types: z
+    .array(z.string().regex(/^(?:[A-Za-z][A-Za-z0-9_.:-]{0,127}\*?|\*)$/, "must be a name, or its beginning and a *"))
+    .max(50)
+    .optional(),
   session_id: sessionId.optional(),
   run_id: runId.optional(),
   agent_id: agentId.optional(),

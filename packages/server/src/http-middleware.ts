@@ -58,7 +58,7 @@ export function checkRequest({ guard }: DoorOptions): MiddlewareHandler {
  * with every version, and other origins have been refused before. There are no cookies that such a page could abuse.
  */
 export function allowOrigins({ guard }: DoorOptions): MiddlewareHandler {
-  return cors({
+  const answer = cors({
     origin: (origin, c) => (guard.allowsOrigin(origin, c.req.header("host")) ? origin : null),
     allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
     // None named: those that the preflight asks for.
@@ -66,4 +66,9 @@ export function allowOrigins({ guard }: DoorOptions): MiddlewareHandler {
     exposeHeaders: ["*"],
     maxAge: 600,
   });
+  return async (c, next) => {
+    // OPTIONS that is no preflight asks what the path itself takes.
+    const isPreflight = c.req.header("access-control-request-method") !== undefined;
+    return c.req.method === "OPTIONS" && !isPreflight ? await next() : await answer(c, next);
+  };
 }

@@ -53,7 +53,8 @@ export function addServeCommand(program: Program, cli: Cli): void {
 function banner(daemon: Daemon, config: Config, cli: Cli): string {
   const { out } = cli.terminal;
   const row = (name: string, value: string) => `  ${out.style("dim", name.padEnd(9))}${value}`;
-  const token = daemon.tokenPath ? `${daemon.tokenPath} (\`ksi token\` prints it)` : "the configured one";
+  const printsToken = `${commandName(cli)}${dataDirFlag(config, cli)} token`;
+  const token = daemon.tokenPath ? `${daemon.tokenPath} (\`${printsToken}\` prints it)` : "the configured one";
   const redis = daemon.redis.mode === "embedded" ? `its own, data in ${config.data_dir}` : "external";
   const runners = describeRunners(daemon.runners, out).map((text, index) => row(index === 0 ? "Runners" : "", text));
   const model =
@@ -65,6 +66,7 @@ function banner(daemon: Daemon, config: Config, cli: Cli): string {
     `  ${out.style("bold", `KSI ${cli.version}`)} is ready.`,
     "",
     row("URL", out.style("cyan", daemon.url)),
+    row("API", `${daemon.url}/docs shows all of it`),
     row("Token", token),
     row("Redis", redis),
     ...runners,

@@ -1,5 +1,5 @@
 /** KSI's errors as REST answers. */
-import { KsiError, toWireError } from "@ksi/contract";
+import { type ErrorDetails, KsiError, toWireError } from "@ksi/contract";
 import type { TRPCError } from "@trpc/server";
 import type { RestFailure } from "../rest/failure.ts";
 import { restStatuses } from "./statuses.ts";
@@ -31,7 +31,19 @@ export function formatKsiError(error: TRPCError): RestFailure {
   const { code, message, details } = toWireError(error);
   // For a request that could not be read, toWireError explains how tRPC's own inputs are written.
   const isUnread = error.cause && !(error.cause instanceof KsiError) && code !== "INTERNAL" && !details?.issues;
-  return toRestFailure(new KsiError(code, isUnread ? wordsOf(error) : message, { details }));
+  if (isUnread) return toRestFailure(new KsiError(code, wordsOf(error), { details }));
+  return toRestFailure(new KsiError(code, inRestNames(message), { details: details && namesOfRest(details) }));
+}
+
+/** Where a stream resumes is called so in the query; tRPC has its own name for it. */
+function inRestNames(text: string): string {
+  return text.replace(/\blastEventId\b/g, "last_event_id");
+}
+
+function namesOfRest(details: ErrorDetails): ErrorDetails {
+  const { issues } = details;
+  if (!issues) return details;
+  return { ...details, issues: issues.map(({ path, message }) => ({ path: inRestNames(path), message })) };
 }
 
 /** An error that only repeats its cause says nothing that was written for a caller. */

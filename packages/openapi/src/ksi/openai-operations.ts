@@ -103,7 +103,12 @@ export const openAiOperations: readonly DescribedOperation[] = [
     tags: ["openai"],
     input: chat.chatCompletionRequest,
     requestHeaders: z.object({
-      "Idempotency-Key": z.string().min(1).max(200).optional().describe("A repeat with the same key gets the same answer."),
+      "Idempotency-Key": z
+        .string()
+        .min(1)
+        .max(200)
+        .optional()
+        .describe("A repeat with the same key gets the same answer."),
       "x-ksi-session-id": schemas.sessionId.optional().describe("The same as `metadata.session_id`."),
     }),
     answers: {
