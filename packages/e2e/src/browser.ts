@@ -10,7 +10,7 @@ const places = [
 ];
 
 /** `KSI_CHROMIUM`, or where distributions put it. Undefined where there is none; in CI there has to be one. */
-export const chromiumPath = [process.env.KSI_CHROMIUM, ...places].find((path) => path && existsSync(path));
+const chromiumPath = [process.env.KSI_CHROMIUM, ...places].find((path) => path && existsSync(path));
 
 export const isBrowserNeeded = process.env.CI === "true" || chromiumPath !== undefined;
 
