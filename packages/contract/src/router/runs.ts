@@ -25,7 +25,7 @@ export const runsRouter = router({
         description:
           "Durable once it is answered. Runs of one session are executed in the order accepted, never two at once. " +
           "A repeat with the same `idempotency_key` within a day is answered with the first run; with another body " +
-          "it is 409. A `cwd` outside of the server's roots is 403.",
+          "it is 409 (it is a field of the body; no header is read for it). A `cwd` outside of the server's roots is 403.",
         tags,
         errorResponses: [409],
       },

@@ -17,9 +17,11 @@ test("an unknown path is 404, a known one with another method 405 with those it 
     expect(await errorOf(await handler(get(path)))).toMatchObject({ status: 404, code: "not_found" });
   }
   const wrong = await handler(get("/v1/chat/completions"));
-  expect(wrong.headers.get("allow")).toBe("POST");
+  expect(wrong.headers.get("allow")).toBe("POST, OPTIONS");
   expect(await errorOf(wrong)).toMatchObject({ status: 405, code: "method_not_allowed" });
-  expect((await handler(get("/v1/models", "DELETE"))).headers.get("allow")).toBe("GET, HEAD");
+  expect((await handler(get("/v1/models", "DELETE"))).headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+  const options = await handler(get("/v1/models/a/b", "OPTIONS"));
+  expect([options.status, options.headers.get("allow")]).toEqual([204, "GET, HEAD, OPTIONS"]);
 });
 
 test("a caller whom the ports are refused is 401, before its body is read", async () => {

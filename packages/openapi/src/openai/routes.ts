@@ -54,8 +54,10 @@ export function createOpenAiRoutes(
       if (!route) throw new KsiError("NOT_FOUND", `There is nothing at ${method} ${pathname}.`);
       if (method === route.method) return await answer(exchange, route);
       if (method === "HEAD" && route.method === "GET") return new Response(null, await answer(exchange, route));
+      const allow = route.method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+      if (method === "OPTIONS") return new Response(null, { status: 204, headers: { ...exchange.headers(), allow } });
       const message = `${pathname} is asked with ${route.method}, not with ${method}.`;
-      return exchange.fail(new KsiError("METHOD_NOT_ALLOWED", message), route.method === "GET" ? "GET, HEAD" : "POST");
+      return exchange.fail(new KsiError("METHOD_NOT_ALLOWED", message), allow);
     } catch (thrown) {
       return exchange.fail(thrown);
     }
