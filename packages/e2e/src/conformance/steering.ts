@@ -1,0 +1,102 @@
+/** What is drawn otherwise than by chance: ids that exist, so that lookups hit, and runs that end soon. */
+import fc from "fast-check";
+import type { Steering } from "./values.ts";
+
+/** What the daemon has. */
+export interface Known {
+  /** That have ended. */
+  readonly runs: readonly string[];
+  readonly endlessRun: string;
+  readonly sessions: readonly string[];
+  readonly agents: readonly string[];
+  readonly cursors: readonly string[];
+  /** `next` of each list, by its operation. */
+  readonly pages: Readonly<Record<string, string>>;
+}
+
+export function createSteering({ runs, endlessRun, sessions, agents, cursors, pages }: Known): Steering {
+  const next = Object.entries(pages).map(([id, page]) => [`${id}.after`, mostly(fc.constant(page))]);
+  return {
+    ...Object.fromEntries(next),
+    RunId: mostly(fc.constantFrom(...runs)),
+    SessionId: mostly(fc.constantFrom(...sessions)),
+    AgentId: mostly(fc.constantFrom(...agents)),
+    Cursor: mostly(fc.constantFrom(...cursors)),
+    // The model echo answers at once, and the stand-in for claude needs a process.
+    "SpawnInput.model": often(models),
+    "SpawnInput.cwd": often(fc.constantFrom(".", "/", "..", "not-there")),
+    "SpawnInput.metadata": often(fc.oneof(fc.record({ echo: scripts }), big(65_536))),
+    "SpawnInput.idempotency_key": often(fc.constantFrom("first", "second")),
+    "SendInput.payload": often(big(262_144)),
+    "PublishInput.payload": often(big(262_144)),
+    // Its result is not asked for, since that waits.
+    ...Object.fromEntries(
+      ["runs_get", "runs_events", "runs_cancel"].map((id) => [`${id}.run_id`, sometimes(endlessRun)]),
+    ),
+    "ChatCompletionRequest.model": often(models),
+    "ChatCompletionRequest.messages": (usual) =>
+      fc.oneof(
+        usual,
+        fc.tuple(usual, questions).map(([a, b]) => [...list(a), b]),
+      ),
+    "ChatMetadata.echo": often(scripts),
+    // What is refused because it is not served would leave nothing else to be looked at.
+    "ChatCompletionRequest.n": mostly(fc.constant(1)),
+    "ChatCompletionRequest.tools": mostly(fc.constant([])),
+    "ChatCompletionRequest.functions": mostly(fc.constant(null)),
+    "ChatCompletionRequest.tool_choice": mostly(fc.constantFrom("auto", "none")),
+    "ChatCompletionRequest.function_call": mostly(fc.constantFrom("auto", null)),
+    "ChatCompletionRequest.logprobs": mostly(fc.constant(false)),
+    "ChatCompletionRequest.modalities": mostly(fc.constant(["text"])),
+    "ChatCompletionRequest.response_format": mostly(fc.constant({ type: "text" })),
+    "ImageUrlContentPart.image_url": often(fc.constant({ url: "data:image/png;base64,iVBORw0KGgo=" })),
+    "openai_models_get.model": often(models),
+  };
+}
+
+type Steer = Steering[string];
+
+function mostly(arbitrary: fc.Arbitrary<unknown>): Steer {
+  return (usual) => fc.oneof({ weight: 7, arbitrary }, { weight: 1, arbitrary: usual });
+}
+
+function sometimes(value: unknown): Steer {
+  return (usual) => fc.oneof({ weight: 1, arbitrary: fc.constant(value) }, { weight: 5, arbitrary: usual });
+}
+
+function often(arbitrary: fc.Arbitrary<unknown>): Steer {
+  return (usual) => fc.oneof({ weight: 1, arbitrary }, { weight: 1, arbitrary: usual });
+}
+
+const models = fc.oneof(
+  { weight: 12, arbitrary: fc.constant("echo") },
+  { weight: 1, arbitrary: fc.constant("sonnet") },
+);
+
+/** An agent can end a run with any of these. */
+const failures = fc.constantFrom(
+  "RUNNER_CRASHED",
+  "MODEL_OVERLOADED",
+  "MODEL_RATE_LIMITED",
+  "MAX_TURNS",
+  "RUN_TIMED_OUT",
+);
+
+const scripts = fc.record(
+  { delay_ms: fc.constantFrom(0, 1), tool: fc.constant({ name: "Read", input: { file: "x" } }), fail: failures },
+  { requiredKeys: [], noNullPrototype: true },
+);
+
+const questions = fc
+  .string({ unit: "grapheme", minLength: 1, maxLength: 30 })
+  .map((content) => ({ role: "user", content }));
+
+/** An object of that many bytes of JSON, or one more, which is one too many. */
+function big(maxBytes: number): fc.Arbitrary<unknown> {
+  const sizes = fc.constantFrom(maxBytes, maxBytes + 1);
+  return sizes.map((bytes) => ({ text: "x".repeat(bytes - '{"text":""}'.length) }));
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
+}
