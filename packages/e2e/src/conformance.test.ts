@@ -4,6 +4,7 @@
  *
  * `KSI_FUZZ_SEED` draws other requests, and `KSI_FUZZ_RUNS` more of them for each operation.
  */
+import { randomUUID } from "node:crypto";
 import { readKsiDocument } from "@ksi/openapi/ksi";
 import { until } from "@ksi/testing";
 import fc from "fast-check";
@@ -234,6 +235,20 @@ describe("what the document says is valid is taken", () => {
     // Else nothing was found of what was asked for.
     if (operation.path !== "/ws") expect(Math.min(...statuses)).toBeLessThan(300);
   });
+});
+
+test.for([false, true])("a chat (stream: %s) whose run somebody cancels is answered as documented", async (stream) => {
+  const chat = document.operation("openai_chat_completions");
+  const session_id = randomUUID();
+  const metadata = { session_id, echo: { delay_ms: 60_000 } };
+  const body = { model: "echo", messages: [{ role: "user", content: "hi" }], stream, metadata };
+  const asked = ask(toRequest(chat, { path: {}, query: {}, header: {}, body }, token));
+  const run = await until(async () => (await live.ksi.runs.list({ session_id })).runs[0], {
+    message: "there is a run",
+  });
+  await live.ksi.runs.cancel(run.run_id);
+  const answer = await asked;
+  expect([answer.status, faultsOfAnswer(document, chat, answer)]).toEqual([499, []]);
 });
 
 test("a daemon that is told to stop says so as documented, and stops", async () => {

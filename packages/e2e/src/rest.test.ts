@@ -1,5 +1,6 @@
 /** The journey of a run, an inbox and the firehose over REST and plain WebSocket, with nothing but fetch and ws. */
 import { once } from "node:events";
+import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { startLiveDaemon } from "./live-daemon.ts";
@@ -93,6 +94,91 @@ test("a plain WebSocket gets a run with its text, one event a frame, and resumes
   expect(resumed.got).toEqual(whole.got.slice(4));
   expect(await frames("run_id=nobody")).toMatchObject({ code: 4404, got: [{ error: { code: "NOT_FOUND" } }] });
 });
+
+test("the firehose on a plain WebSocket opens with a ticket, has no text, and resumes where a socket was lost", async () => {
+  await using live = await startLiveDaemon();
+  const { url } = live.daemon;
+  const rest = callerOf(live.daemon);
+  const open = (query: string) => {
+    const socket = new WebSocket(`${url.replace("http", "ws")}/ws?${query}`);
+    const got: Record<string, unknown>[] = [];
+    socket.on("message", (data) => got.push(JSON.parse(String(data))));
+    return { socket, got, closed: once(socket, "close") };
+  };
+  const byTicket = async (query: string) =>
+    open(`${query}&ticket=${(await rest.json("POST", "/api/v1/tickets")).ticket}`);
+  const publish = (n: number) =>
+    rest.json("POST", "/api/v1/events", { source: "alice", event_type: "x.note", payload: { n } });
+
+  const stranger = open("types=run.*");
+  expect((await stranger.closed)[0]).toBe(4401);
+  expect(stranger.got).toMatchObject([{ error: { code: "UNAUTHORIZED" } }]);
+
+  const first = await byTicket("types=run.*,x.*");
+  await once(first.socket, "open");
+  expect(await publish(1)).toEqual({ status: "published", id: expect.any(String) });
+  await rest.json("POST", "/api/v1/agents/register", { agent_id: "bob" });
+  const { run_id } = await rest.json("POST", "/api/v1/spawn", { prompt: "one two", model: "echo" });
+  await until(() => first.got.length === 4, { message: "the run has ended" });
+  const types = ["x.note", "run.queued", "run.started", "run.completed"];
+  expect(first.got.map(({ event_type }) => event_type)).toEqual(types);
+  first.socket.terminate();
+
+  await publish(2);
+  const cursor = first.got[1]?.cursor;
+  const second = await byTicket(`types=run.*&types=x.*&last_event_id=${cursor}`);
+  await until(() => second.got.length === 3, { message: "what came in between is there" });
+  expect(second.got).toEqual([...first.got.slice(2), expect.objectContaining({ payload: { n: 2 } })]);
+  second.socket.terminate();
+
+  const ofBob = await byTicket("agent_id=bob&from=oldest");
+  await until(() => ofBob.got.length === 1, { message: "the agent's own event is there" });
+  expect(ofBob.got).toMatchObject([{ event_type: "agent.joined", agent_id: "bob" }]);
+  ofBob.socket.terminate();
+  expect(await rest.json("POST", `/api/v1/runs/${run_id}/cancel`)).toEqual({
+    run_id,
+    status: "completed",
+    cancelled: false,
+  });
+});
+
+test("sessions and what was said in them are paged, and are gone when deleted", async () => {
+  await using live = await startLiveDaemon();
+  const rest = callerOf(live.daemon);
+  const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
+  for (const prompt of ["one", "two"]) {
+    const { run_id } = await rest.json("POST", "/api/v1/spawn", { prompt, model: "echo", session_id });
+    await rest.json("GET", `/api/v1/runs/${run_id}/result`);
+  }
+  await rest.json("POST", "/api/v1/spawn", { prompt: "other", model: "echo" });
+
+  const sessions = await pages(rest, "/api/v1/sessions", "sessions");
+  expect(sessions.length).toBe(2);
+  const session = await rest.json("GET", `/api/v1/sessions/${session_id}`);
+  expect(session).toMatchObject({ session_id, run_count: 2, last_status: "completed" });
+  expect(sessions[1]).toEqual(session);
+  const said = await pages(rest, `/api/v1/sessions/${session_id}/messages`, "messages");
+  expect(said).toMatchObject(["one", "one", "two", "two"].map((content) => ({ content })));
+  expect((await pages(rest, "/api/v1/runs", "runs")).length).toBe(3);
+
+  const deleted = { status: "deleted", session_id };
+  expect(await rest.json("DELETE", `/api/v1/sessions/${session_id}`)).toEqual(deleted);
+  expect((await rest.fetch("GET", `/api/v1/sessions/${session_id}`)).status).toBe(404);
+  expect((await pages(rest, "/api/v1/runs", "runs")).length).toBe(1);
+});
+
+/** All of a list, one entry a page. */
+async function pages(rest: ReturnType<typeof callerOf>, path: string, name: string): Promise<unknown[]> {
+  const found: unknown[] = [];
+  let after = "";
+  do {
+    const { [name]: entries, next } = await rest.json("GET", `${path}?limit=1${after}`);
+    expect(entries).toHaveLength(1);
+    found.push(...(Array.isArray(entries) ? entries : []));
+    after = next === undefined ? "" : `&after=${next}`;
+  } while (after);
+  return found;
+}
 
 function textOf(data: Record<string, unknown>): string {
   return (data.payload as { text: string }).text;

@@ -73,13 +73,10 @@ const models = fc.oneof(
   { weight: 1, arbitrary: fc.constant("sonnet") },
 );
 
-/** An agent can end a run with any of these. */
+/** A run can end with any of these. */
 const failures = fc.constantFrom(
-  "RUNNER_CRASHED",
-  "MODEL_OVERLOADED",
-  "MODEL_RATE_LIMITED",
-  "MAX_TURNS",
-  "RUN_TIMED_OUT",
+  ...["RUNNER_CRASHED", "RUNNER_BAD_OUTPUT", "MODEL_AUTH", "MODEL_OVERLOADED", "MODEL_RATE_LIMITED", "MODEL_ERROR"],
+  ...["MAX_TURNS", "BUDGET_EXCEEDED", "SESSION_IN_USE", "RUN_CANCELLED", "RUN_TIMED_OUT", "WORKER_LOST"],
 );
 
 const scripts = fc.record(

@@ -23,6 +23,7 @@ const texts: Readonly<Record<number, StatusText>> = {
   415: { name: "UnsupportedMediaType", description: "The body is in a format, charset or encoding that is not read." },
   422: { name: "UnprocessableContent", description: "A field does not satisfy its schema; `issues` names each." },
   429: { name: "TooManyRequests", description: "There were too many calls. `Retry-After` says when to come back." },
+  499: { name: "ClientClosedRequest", description: "The call was cancelled." },
   500: { name: "InternalServerError", description: "Something went wrong inside the server." },
   502: { name: "BadGateway", description: "What the server asked in turn has failed." },
   503: { name: "ServiceUnavailable", description: "The server cannot answer at the moment. Try again." },

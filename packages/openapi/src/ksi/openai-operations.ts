@@ -55,6 +55,7 @@ export const openAiErrorBody: ErrorBody = {
       "Too many requests, here or at the provider.",
       "The daemon takes 60000 requests a minute.",
     ),
+    499: text("RUN_CANCELLED", "Somebody cancelled the run.", "The run was cancelled."),
     500: text("INTERNAL", "A fault of KSI's. The daemon's log has the cause.", "Something went wrong inside KSI."),
     502: text("RUNNER_CRASHED", "The agent or its provider has failed.", "The agent's process ended without a result."),
     503: text(
@@ -72,8 +73,8 @@ export const openAiErrorBody: ErrorBody = {
 
 const statusesOf = (...codes: ErrorCode[]) => codes.map((code) => openAiErrors[code].status);
 
-/** A client that has gone sees no answer, and a method that is not served is none of the operation's. */
-const unseen = [openAiErrors.CANCELLED.status, openAiErrors.METHOD_NOT_ALLOWED.status] as number[];
+/** A method that is not served is none of the operation's. */
+const foreign: number = openAiErrors.METHOD_NOT_ALLOWED.status;
 const always = statusesOf("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMITED", "INTERNAL", "STORE_UNAVAILABLE");
 
 const timing = {
@@ -120,7 +121,7 @@ export const openAiOperations: readonly DescribedOperation[] = [
     },
     errors: Object.values(openAiErrors)
       .map(({ status }) => status)
-      .filter((status) => !unseen.includes(status)),
+      .filter((status) => status !== foreign),
     errorBody: "OpenAi",
     examples: {
       request: {
