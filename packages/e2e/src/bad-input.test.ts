@@ -25,6 +25,7 @@ describe("every field has a limit and a message that names it", () => {
   const badSessions = [7, "", "3F2B8C1E-9A4D-4E6F-8B7A-1C2D3E4F5A6B", "../../etc/passwd"];
   const badPayloads = [undefined, long(limits.payloadBytes)];
 
+  const image = { media_type: "image/png", data: "AAAA" };
   const procedures: { name: string; shape: object; good: object; bad: Record<string, unknown[]> }[] = [
     {
       name: "runs.spawn",
@@ -45,6 +46,8 @@ describe("every field has a limit and a message that names it", () => {
         output_schema: ["{}", 7, bigObject],
         idempotency_key: [7, "", long(256)],
         metadata: ["text", [1], bigObject],
+        // The last is a good one, for a model that takes none.
+        images: [7, "AAAA", [7], Array(limits.images + 1).fill(image), [image]],
       },
     },
     {

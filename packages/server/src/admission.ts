@@ -4,7 +4,7 @@
  * Only who has shown the token is counted: otherwise a stranger's guesses would use up the room of those who may call,
  * and they need no limit of their own, since a token of 256 bits is not guessed and refusing costs next to nothing.
  */
-import { type Ports, unauthorized } from "@ksi/contract";
+import { KsiError, type Ports, unauthorized } from "@ksi/contract";
 import type { DoorOptions } from "./doors.ts";
 import { createRateLimit, rateLimitHeaders } from "./rate-limit.ts";
 import { bearerOf } from "./token.ts";
@@ -14,7 +14,7 @@ export interface Admission {
   admit(request: Request): Ports | undefined;
   /**
    * The same for a stream of events, which may show a ticket instead, since EventSource can send no header. It is not
-   * counted: an EventSource that is refused does not try again.
+   * counted: an EventSource that is refused does not try again. `UNAUTHORIZED` for a ticket that opens nothing.
    */
   admitStream(request: Request): Ports | undefined;
   /** The same for calls that need the token: `UNAUTHORIZED` without one. */
@@ -43,7 +43,12 @@ export function createAdmission({ ports, isToken, tickets, requestsPerMinute }: 
     admitStream(request) {
       if (showsToken(request)) return ports;
       const ticket = new URL(request.url).searchParams.get("ticket");
-      return ticket !== null && tickets.redeem(ticket) ? ports : undefined;
+      if (ticket === null) return undefined;
+      if (tickets.redeem(ticket)) return ports;
+      throw new KsiError(
+        "UNAUTHORIZED",
+        "This ticket is unknown, used or expired. POST /api/v1/tickets gives another.",
+      );
     },
     requirePorts(request) {
       const admitted = admit(request);

@@ -113,7 +113,9 @@ test("a ticket opens one event stream of REST, and nothing else", async () => {
   const { ticket } = doors.tickets.issue();
   const url = `${doors.url}/api/v1/runs/run-1/events?ticket=${ticket}`;
   expect(await (await fetch(url, { headers })).text()).toContain("id: 1.1");
-  expect((await fetch(url, { headers })).status).toBe(401);
+  const again = await fetch(url, { headers });
+  expect(again.status).toBe(401);
+  expect(await again.text()).toContain("used or expired");
   const unused = doors.tickets.issue().ticket;
   expect((await fetch(`${doors.url}/api/v1/agents?ticket=${unused}`, { headers })).status).toBe(401);
 });
