@@ -159,8 +159,11 @@ async function carryOut({ claimed, runner, abort, options, onFinished }: CarryOu
   }
 
   async function finish(how: Ending | KsiError): Promise<"done" | "released" | "lost" | "requeue"> {
-    if (how instanceof KsiError && how.code === "WORKER_LOST") return logLost();
-    if (how instanceof KsiError && how.code === "SHUTTING_DOWN") return "requeue";
+    // Only as reasons of the abort: a runner that fails with one of these codes has failed like any other.
+    if (how instanceof KsiError && how === abort.signal.reason) {
+      if (how.code === "WORKER_LOST") return logLost();
+      if (how.code === "SHUTTING_DOWN") return "requeue";
+    }
     const last = how instanceof KsiError ? notCompleted(how, performance.now() - startedAt) : how;
     const stored = await store(last);
     if (stored === "lost") return logLost();

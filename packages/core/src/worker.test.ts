@@ -136,6 +136,20 @@ test("a run that takes longer than its limit is timed out", async () => {
   });
 });
 
+test.each(["WORKER_LOST", "SHUTTING_DOWN"])(
+  "a runner that fails with %s has failed, and its session goes on",
+  async (code) => {
+    await using fresh = await startFreshCore();
+    const { runs } = fresh.ports;
+    await fresh.startWorker();
+    const failing = { ...manualDefaults, model: "echo", prompt: "x", metadata: { echo: { fail: code } } };
+    const { run_id, session_id } = await runs.spawn(failing);
+    expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({ status: "failed", error: { code } });
+    const next = await runs.spawn({ ...failing, session_id, metadata: {} });
+    expect(await runs.result({ run_id: next.run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
+  },
+);
+
 test("tools are narrowed by a run and never widened", async () => {
   const manual = createManualRunner();
   await using fresh = await startFreshCore({ runners: [manual] });

@@ -62,7 +62,7 @@ const exceptions: readonly Exception[] = [
     operations: /^runs_spawn$/,
     fields: /^$/,
     reason: "a runner must serve the model, and they know names that nobody lists",
-    holds: (_, { body }) => isObject(body) && body.model !== "echo" && body.model !== "sonnet",
+    holds: (_, { body }) => isObject(body) && !["echo", "sonnet", undefined].includes(textOf(body.model)),
   },
   {
     operations: /^runs_spawn$/,
@@ -86,14 +86,13 @@ const exceptions: readonly Exception[] = [
     operations: /^openai_chat_completions$/,
     fields: /^tools$/,
     reason: "function calling is not served yet, and saying so beats ignoring it",
-    holds: (_, { body }) =>
-      isObject(body) && ["tools", "functions", "tool_choice", "function_call"].some((name) => name in body),
+    holds: (_, { body }) => isObject(body) && asksForFunctions(body),
   },
   {
     operations: /^openai_chat_completions$/,
     fields: /^(logprobs|modalities)$/,
     reason: "agents report no probabilities, and say only text",
-    holds: (value) => value === true || Array.isArray(value),
+    holds: (value) => value === true || (Array.isArray(value) && value.some((each) => each !== "text")),
   },
   {
     operations: /^openai_chat_completions$/,
@@ -146,10 +145,20 @@ export function failsOnOrder({ body }: Input): boolean {
   return JSON.stringify(body)?.includes('"fail"') ?? false;
 }
 
+function asksForFunctions({ tools, functions, tool_choice, function_call }: Record<string, unknown>): boolean {
+  const isFull = (list: unknown) => Array.isArray(list) && list.length > 0;
+  const forces = (choice: unknown) => choice != null && choice !== "auto" && choice !== "none";
+  return isFull(tools) || isFull(functions) || forces(tool_choice) || forces(function_call);
+}
+
 function saysNothing(message: unknown): boolean {
   if (!isObject(message)) return false;
   const { role, content } = message;
   return role !== "user" || content === "" || Array.isArray(content);
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 function bytesOf(value: unknown): number {

@@ -74,7 +74,7 @@ function encode(value: unknown): string {
   return encodeURIComponent(String(value).toWellFormed());
 }
 
-/** The schemas that an input is held against, by where they apply: `body`, `query.limit`. */
+/** What in an input does not fit its schema, such as `limit: it must be >= 1`. Empty for one that is valid. */
 export function faultsOf(document: ApiDocument, { parameters, body }: Operation, input: Input): string[] {
   const held: [string, Schema, unknown][] = parameters
     .filter((parameter) => Object.hasOwn(input[parameter.in], parameter.name))

@@ -18,6 +18,7 @@ export interface CaseOptions {
   readonly token: string;
 }
 
+/** Each must be answered in one of its statuses, and as the document says. */
 export function mannersOf(options: CaseOptions): Case[] {
   return [...credentials(options), ...oddHeaders(options), ...bodies(options), ...urls(options)];
 }
@@ -216,6 +217,7 @@ function urls({ operation, input, token }: CaseOptions): Case[] {
       return at("a broken escape", broken, [400]);
     }),
   );
+  // Who takes no fields in the query does not look at it.
   const isRead = operation.method !== "POST" && path.startsWith("/api/") && parameters.length > 0;
   const queries = ["%", "x=%zz", "%ff=1"].map((query) =>
     at("a broken escape", `${plain}?${query}`, isRead ? [400] : undefined),

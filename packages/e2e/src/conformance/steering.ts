@@ -76,7 +76,7 @@ const models = fc.oneof(
 /** A run can end with any of these. */
 const failures = fc.constantFrom(
   ...["RUNNER_CRASHED", "RUNNER_BAD_OUTPUT", "MODEL_AUTH", "MODEL_OVERLOADED", "MODEL_RATE_LIMITED", "MODEL_ERROR"],
-  ...["MAX_TURNS", "BUDGET_EXCEEDED", "SESSION_IN_USE", "RUN_CANCELLED", "RUN_TIMED_OUT"],
+  ...["MAX_TURNS", "BUDGET_EXCEEDED", "SESSION_IN_USE", "RUN_CANCELLED", "RUN_TIMED_OUT", "WORKER_LOST"],
 );
 
 const scripts = fc.record(

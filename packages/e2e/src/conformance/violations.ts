@@ -2,7 +2,7 @@
 import type { ApiDocument, Parameter, Schema } from "./api-document.ts";
 
 export interface Violation {
-  /** `body.priority is "high"`. */
+  /** `priority is "high"`. */
   readonly what: string;
   readonly value: unknown;
 }
