@@ -9,22 +9,28 @@ export interface Known {
   readonly endlessRun: string;
   readonly sessions: readonly string[];
   readonly agents: readonly string[];
-  readonly cursors: readonly string[];
+  /** Those of each stream, by its operation. */
+  readonly cursors: Readonly<Record<string, readonly string[]>>;
   /** `next` of each list, by its operation. */
   readonly pages: Readonly<Record<string, string>>;
 }
 
 export function createSteering({ runs, endlessRun, sessions, agents, cursors, pages }: Known): Steering {
-  const next = Object.entries(pages).map(([id, page]) => [`${id}.after`, mostly(fc.constant(page))]);
+  const places = Object.entries(pages).map(([id, page]) => [`${id}.after`, mostly(fc.constant(page))]);
+  for (const [id, ofStream] of Object.entries(cursors)) {
+    for (const name of ["last_event_id", "Last-Event-ID"]) {
+      places.push([`${id}.${name}`, mostly(fc.constantFrom(...ofStream))]);
+    }
+  }
   return {
-    ...Object.fromEntries(next),
+    ...Object.fromEntries(places),
     RunId: mostly(fc.constantFrom(...runs)),
     SessionId: mostly(fc.constantFrom(...sessions)),
     AgentId: mostly(fc.constantFrom(...agents)),
-    Cursor: mostly(fc.constantFrom(...cursors)),
     // The model echo answers at once, and the stand-in for claude needs a process.
-    "SpawnInput.model": often(models),
-    "SpawnInput.cwd": often(fc.constantFrom(".", "/", "..", "not-there")),
+    "SpawnInput.model": mostly(models),
+    "SpawnInput.images": mostly(fc.constant([])),
+    "SpawnInput.cwd": (usual) => mostly(fc.constant("."))(often(fc.constantFrom("/", "..", "not-there"))(usual)),
     "SpawnInput.metadata": often(fc.oneof(fc.record({ echo: scripts }), big(65_536))),
     "SpawnInput.idempotency_key": often(fc.constantFrom("first", "second")),
     "SendInput.payload": often(big(262_144)),
@@ -33,12 +39,9 @@ export function createSteering({ runs, endlessRun, sessions, agents, cursors, pa
     ...Object.fromEntries(
       ["runs_get", "runs_events", "runs_cancel"].map((id) => [`${id}.run_id`, sometimes(endlessRun)]),
     ),
-    "ChatCompletionRequest.model": often(models),
+    "ChatCompletionRequest.model": mostly(models),
     "ChatCompletionRequest.messages": (usual) =>
-      fc.oneof(
-        usual,
-        fc.tuple(usual, questions).map(([a, b]) => [...list(a), b]),
-      ),
+      often(questions.map((question) => [question]))(fc.tuple(usual, questions).map(([a, b]) => [...list(a), b])),
     "ChatMetadata.echo": often(scripts),
     // What is refused because it is not served would leave nothing else to be looked at.
     "ChatCompletionRequest.n": mostly(fc.constant(1)),
@@ -57,7 +60,7 @@ export function createSteering({ runs, endlessRun, sessions, agents, cursors, pa
 type Steer = Steering[string];
 
 function mostly(arbitrary: fc.Arbitrary<unknown>): Steer {
-  return (usual) => fc.oneof({ weight: 7, arbitrary }, { weight: 1, arbitrary: usual });
+  return (usual) => fc.oneof({ weight: 15, arbitrary }, { weight: 1, arbitrary: usual });
 }
 
 function sometimes(value: unknown): Steer {

@@ -45,13 +45,17 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
     const { body } = await send(daemon.url, { method: "GET", path, headers });
     return eventsOf(body).flatMap(({ id }) => id ?? []);
   };
-  const streams = [`/runs/${read.run_id}/events`, "/agents/listener/inbox", "/events?from=oldest"];
-  const cursors = (await Promise.all(streams.map((path) => cursorsAt(`/api/v1${path}`)))).flat();
-  const [runsPage, sessionsPage, agentsPage, turns] = await Promise.all([
+  const [runs_events = [], messages_inbox = [], events_subscribe = []] = await Promise.all(
+    [`/runs/${read.run_id}/events`, "/agents/listener/inbox", "/events?from=oldest"].map((path) =>
+      cursorsAt(`/api/v1${path}`),
+    ),
+  );
+  const [runsPage, sessionsPage, agentsPage, turns, messagesPage] = await Promise.all([
     ksi.runs.list({ limit: 1 }),
     ksi.sessions.list({ limit: 1 }),
     ksi.agents.list({ limit: 1 }),
     ksi.sessions.messages({ session_id, limit: 1 }),
+    ksi.messages.history({ limit: 1 }),
   ]);
   return {
     runs: ended.map(({ run_id }) => run_id),
@@ -59,12 +63,13 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
     // Not that of the endless run: what is asked there waits for it.
     sessions: ended.map((run) => run.session_id),
     agents,
-    cursors,
+    cursors: { runs_events, messages_inbox, events_subscribe },
     pages: {
       runs_list: nextOf(runsPage),
       sessions_list: nextOf(sessionsPage),
       agents_list: nextOf(agentsPage),
       sessions_messages: nextOf(turns),
+      messages_history: nextOf(messagesPage),
     },
   };
 }
