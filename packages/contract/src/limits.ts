@@ -8,6 +8,8 @@ export const limits = {
   imageBytes: 5_000_000,
   /** Bytes of `metadata`, `output_schema` and other free JSON beside a payload. */
   jsonBytes: 65_536,
+  /** Levels of arrays and objects in free JSON. Far deeper, an answer that holds it could not be checked any more. */
+  jsonDepth: 100,
   /** Bytes of one message's or published event's payload. */
   payloadBytes: 262_144,
   /** Entries of a page. */

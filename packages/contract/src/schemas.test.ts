@@ -11,6 +11,7 @@ const image = { media_type: "image/png", data: "AA+/" };
 const fullImage = Buffer.alloc(limits.imageBytes).toString("base64");
 const message = { source: "alice", event_type: "HELLO", payload: null };
 const published = { source: "alice", event_type: "x.done", payload: null };
+const nested = (depth: number) => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as unknown;
 const long = (length: number) => "x".repeat(length);
 /** A string whose JSON has so many bytes. */
 const jsonOf = (bytes: number) => long(bytes - 2);
@@ -73,6 +74,9 @@ const tooMuch: [z.ZodType, object, string][] = [
   [schemas.sendInput, { ...message, event_type: long(129) }, "event_type"],
   [schemas.sendInput, { ...message, payload: jsonOf(limits.payloadBytes + 1) }, "payload"],
   [schemas.sendInput, { source: "a", event_type: "HELLO" }, "payload"],
+  [schemas.sendInput, { ...message, payload: nested(limits.jsonDepth + 1) }, "payload"],
+  [schemas.sendInput, { ...message, payload: nested(1_000) }, "payload"],
+  [schemas.spawnInput, { ...spawn, metadata: { deep: nested(limits.jsonDepth) } }, "metadata"],
   [schemas.historyInput, { after: "yesterday" }, "after"],
   [schemas.follow, { lastEventId: "not-a-cursor" }, "lastEventId"],
   [schemas.follow, { from: "tomorrow" }, "from"],
@@ -96,6 +100,7 @@ const atTheLimit: [z.ZodType, object][] = [
   [schemas.spawnInput, { ...spawn, images: [] }],
   [schemas.cancelInput, { run_id: "a", grace_ms: 0 }],
   [schemas.sendInput, { ...message, payload: jsonOf(limits.payloadBytes) }],
+  [schemas.sendInput, { ...message, payload: nested(limits.jsonDepth) }],
   [schemas.sendInput, { ...message, event_type: "x.greeting" }],
   [publishInput, { ...published, event_type: `x.${long(126)}` }],
   [schemas.resultInput, { run_id: "a", wait_ms: limits.waitMsMax }],

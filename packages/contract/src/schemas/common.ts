@@ -38,11 +38,13 @@ export const timestamp = z.iso.datetime();
 /** A JSON object of at most 64 kB. */
 export const jsonObject = z
   .record(z.string(), z.json())
+  .refine((value) => withinDepth(value, limits.jsonDepth), `must be nested at most ${limits.jsonDepth} levels deep`)
   .refine((value) => withinBytes(value, limits.jsonBytes), `must be at most ${limits.jsonBytes} bytes of JSON`);
 
 /** Any JSON value of at most 256 kB. */
 export const payload = z
   .json()
+  .refine((value) => withinDepth(value, limits.jsonDepth), `must be nested at most ${limits.jsonDepth} levels deep`)
   .refine((value) => withinBytes(value, limits.payloadBytes), `must be at most ${limits.payloadBytes} bytes of JSON`);
 
 /** What the Anthropic API takes. */
@@ -83,6 +85,20 @@ export type Image = z.infer<typeof image>;
 export type FollowInput = z.infer<typeof follow>;
 
 const encoder = new TextEncoder();
+
+/** Level by level, so that no depth is too much for the check itself. */
+function withinDepth(value: unknown, max: number): boolean {
+  let level = [value].filter(isNested);
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === max) return false;
+    level = level.flatMap((nested) => Object.values(nested)).filter(isNested);
+  }
+  return true;
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
 
 function withinBytes(value: unknown, max: number): boolean {
   const text = JSON.stringify(value);
