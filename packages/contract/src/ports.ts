@@ -32,6 +32,8 @@ import type { Health, ShutdownOutput, SystemStatus } from "./schemas/system.ts";
 export interface Entry<E> {
   cursor: string;
   event: E;
+  /** The event's JSON as it is stored, in one line, for doors that send it without encoding it again. */
+  json: string;
 }
 
 /**
@@ -42,6 +44,12 @@ export interface Entry<E> {
 export interface Follow<E> extends AsyncIterable<Entry<E>> {
   /** The channel's name without prefix and tenant, such as `runs:3f2b…`. */
   readonly channel: string;
+  /**
+   * The same entries as they arrived together, at least one at a time; to be iterated instead of the follow itself.
+   * Followers of one channel are given the same array wherever they can be, so that what a door makes of one can be kept
+   * beside it and sent to all.
+   */
+  batches(): AsyncIterable<readonly Entry<E>[]>;
 }
 
 export interface RunsPort {

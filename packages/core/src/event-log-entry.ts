@@ -34,31 +34,27 @@ export function cursorBefore({ epoch, number }: Position): string {
 }
 
 /**
- * One entry of a channel. All followers of a process share it, so its event is frozen. It compares and prints as
- * the contract's Entry.
+ * One entry of a channel, shared by all followers of a process. Its event is parsed when somebody first asks for it, and
+ * then frozen.
  */
 export class StoredEntry<E = unknown> implements Entry<E> {
   readonly cursor: string;
-  readonly event: E;
-  readonly #json: string;
-  readonly #position: Position;
+  readonly json: string;
+  readonly position: Position;
+  #event: E | undefined;
 
+  /** Throws a TypeError for what can be no entry. */
   constructor(cursor: string, json: string) {
     const position = parseCursor(cursor);
-    if (!position) throw new TypeError(`not a cursor: ${cursor}`);
+    if (!position || !json.startsWith("{") || !json.endsWith("}")) throw new TypeError(`not an entry: ${cursor}`);
     this.cursor = cursor;
-    this.event = freeze(JSON.parse(json)) as E;
-    this.#json = json;
-    this.#position = position;
+    this.json = json;
+    this.position = position;
   }
 
-  /** The event as it is stored, for doors that send it without encoding it again. */
-  get json(): string {
-    return this.#json;
-  }
-
-  get position(): Position {
-    return this.#position;
+  get event(): E {
+    this.#event ??= freeze(JSON.parse(this.json)) as E;
+    return this.#event;
   }
 }
 

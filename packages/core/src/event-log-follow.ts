@@ -8,7 +8,7 @@
  * stream's end. The queue collects while such a page is on its way, so that nothing falls between the two; what both
  * have is told apart by its number. In memory are at most one queue, and one page or queue being consumed.
  */
-import type { Follow } from "@ksi/contract";
+import type { Entry, Follow } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { ChannelHub, Member, Membership } from "./channel-hub.ts";
 import { comparePositions, isDirectlyAfter, type StoredEntry } from "./event-log-entry.ts";
@@ -34,57 +34,95 @@ export interface FollowerOptions<E> {
 const defaultQueueLimits: PageLimits = { maxEntries: 1_000, maxBytes: 4_194_304 };
 const pageLimits: PageLimits = { maxEntries: 200, maxBytes: 1_048_576 };
 
-/** A follow whose entries also carry their stored JSON. Nothing is opened before it is iterated. */
-export interface StoredFollow<E> extends Follow<E> {
-  [Symbol.asyncIterator](): AsyncIterator<StoredEntry<E>, undefined>;
-}
-
 /** A follow that has nothing more to say. */
-export function createEndedFollow<E>(channel: string): StoredFollow<E> {
-  return { channel, [Symbol.asyncIterator]: () => ({ next: async () => ({ done: true, value: undefined }) }) };
+export function createEndedFollow<E>(channel: string): Follow<E> {
+  return toFollow({ channel, open: () => ({ next: async () => ended, return: async () => ended }) });
 }
 
-export function createFollow<E>(options: FollowerOptions<E>): StoredFollow<E> {
+/** Nothing is opened before it is iterated. */
+export function createFollow<E>(options: FollowerOptions<E>): Follow<E> {
+  const { channel, signal } = options;
   let isOpen = false;
+  const open = () => {
+    if (isOpen) throw new KsiError("CONFLICT", "A follow can be iterated once. Ask for another one.");
+    isOpen = true;
+    return iterate(options);
+  };
+  return toFollow({ channel, open, signal });
+}
+
+type Batch<E> = readonly Entry<E>[];
+
+/** Not generators, here and below: their `return` would wait for a `next` that waits for the next event. */
+interface Batches<E> {
+  next(): Promise<IteratorResult<Batch<E>, undefined>>;
+  return(): Promise<IteratorReturnResult<undefined>>;
+}
+
+const ended = { done: true, value: undefined } as const;
+
+interface Opening<E> {
+  channel: string;
+  open: () => Batches<E>;
+  signal?: AbortSignal | undefined;
+}
+
+function toFollow<E>({ channel, open, signal }: Opening<E>): Follow<E> {
   return {
-    channel: options.channel,
+    channel,
+    batches: () => ({ [Symbol.asyncIterator]: open }),
     [Symbol.asyncIterator]() {
-      if (isOpen) throw new KsiError("CONFLICT", "A follow can be iterated once. Ask for another one.");
-      isOpen = true;
-      return iterate(options);
+      const batches = open();
+      let batch: Batch<E> = [];
+      let taken = 0;
+      return {
+        async next() {
+          for (;;) {
+            const entry = signal?.aborted ? undefined : batch[taken++];
+            if (entry) return { done: false, value: entry };
+            const more = await batches.next();
+            if (more.done) return ended;
+            [batch, taken] = [more.value, 0];
+          }
+        },
+        return() {
+          batch = [];
+          return batches.return();
+        },
+      };
     },
   };
 }
 
-function iterate<E>(options: FollowerOptions<E>): AsyncIterator<StoredEntry<E>, undefined> {
+function iterate<E>(options: FollowerOptions<E>): Batches<E> {
   const { signal, accept, isLast } = options;
   const follower = createFollower(options);
-  let batch: readonly StoredEntry<E>[] = [];
-  let taken = 0;
 
   const end = () => {
     signal?.removeEventListener("abort", end);
     follower.close();
-    batch = [];
-    return { done: true, value: undefined } as const;
+    return ended;
   };
   if (signal?.aborted) end();
   else signal?.addEventListener("abort", end, { once: true });
 
+  /** The very same array where nothing is left out. */
+  function select(batch: Batch<E>): Batch<E> {
+    const last = isLast ? batch.findIndex(({ event }) => isLast(event)) : -1;
+    if (last !== -1) end();
+    const upToLast = last === -1 || last === batch.length - 1 ? batch : batch.slice(0, last + 1);
+    if (!accept || upToLast.every(({ event }) => accept(event))) return upToLast;
+    return upToLast.filter(({ event }) => accept(event));
+  }
+
   return {
-    // Not a generator: its `return` would wait for a `next` that waits for the next event.
     async next() {
       try {
         for (;;) {
-          for (let entry = batch[taken]; entry; entry = batch[taken]) {
-            taken += 1;
-            const isEnd = isLast?.(entry.event) ?? false;
-            if (isEnd) end();
-            if (accept?.(entry.event) ?? true) return { done: false, value: entry };
-          }
-          const more = await follower.nextBatch();
-          if (!more) return end();
-          [batch, taken] = [more, 0];
+          const batch = await follower.nextBatch();
+          if (!batch) return end();
+          const selected = select(batch);
+          if (selected.length > 0) return { done: false, value: selected };
         }
       } catch (thrown) {
         end();
@@ -96,7 +134,7 @@ function iterate<E>(options: FollowerOptions<E>): AsyncIterator<StoredEntry<E>, 
 }
 
 interface Follower<E> {
-  /** At least one entry; undefined once it is closed. */
+  /** At least one entry, as they came together; undefined once it is closed. */
   nextBatch(): Promise<readonly StoredEntry<E>[] | undefined>;
   close(): void;
 }
@@ -105,7 +143,9 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
   const { channel, key, hub, reader, queueLimits = defaultQueueLimits } = options;
   let { place } = options;
   let isBehind = true;
-  let queue: StoredEntry<E>[] = [];
+  /** One array for each message of the hub, whose size is beside it. */
+  let queue: QueuedBatch<E>[] = [];
+  let queuedEntries = 0;
   let queuedBytes = 0;
   let failure: KsiError | undefined;
   let isClosed = false;
@@ -115,11 +155,12 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
   const member: Member = {
     onEntries(entries, size) {
       if (isBehind) return;
-      if (queue.length + entries.length > queueLimits.maxEntries || queuedBytes + size > queueLimits.maxBytes) {
+      if (queuedEntries + entries.length > queueLimits.maxEntries || queuedBytes + size > queueLimits.maxBytes) {
         fallBehind();
         return;
       }
-      queue.push(...(entries as readonly StoredEntry<E>[]));
+      queue.push({ entries: entries as readonly StoredEntry<E>[], size });
+      queuedEntries += entries.length;
       queuedBytes += size;
       wake();
     },
@@ -138,7 +179,7 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
       for (;;) {
         if (isClosed) return undefined;
         if (failure) throw failure;
-        const batch = isBehind ? await readBatch() : takeQueue();
+        const batch = isBehind ? await readBatch() : takeBatch();
         if (batch.length > 0 && !isClosed) return batch;
         if (!isBehind && queue.length === 0 && !failure && !isClosed) await waitForWake();
       }
@@ -160,20 +201,26 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
     return page.entries;
   }
 
-  /** What is new in the queue, as far as no number is missing. */
-  function takeQueue(): readonly StoredEntry<E>[] {
-    const fresh: StoredEntry<E>[] = [];
-    for (const entry of queue) {
-      if (typeof place !== "string" && comparePositions(entry.position, place) <= 0) continue;
-      if (typeof place !== "string" && !isDirectlyAfter(entry.position, place)) {
-        fallBehind();
-        break;
-      }
-      fresh.push(entry);
-      place = entry.position;
-    }
-    clearQueue();
-    return fresh;
+  /** What is new of the oldest message, as far as no number is missing. The message's own array where that is all of it. */
+  function takeBatch(): readonly StoredEntry<E>[] {
+    const message = queue.shift();
+    if (!message) return [];
+    queuedEntries -= message.entries.length;
+    queuedBytes -= message.size;
+    const fresh = freshOf(message.entries);
+    const missing = fresh.findIndex((entry, i) => !continues(entry, fresh[i - 1]?.position ?? place));
+    if (missing !== -1) fallBehind();
+    const whole = missing === -1 ? fresh : fresh.slice(0, missing);
+    place = whole.at(-1)?.position ?? place;
+    return whole;
+  }
+
+  /** Without those that the last page had already. */
+  function freshOf(entries: readonly StoredEntry<E>[]): readonly StoredEntry<E>[] {
+    const [first] = entries;
+    if (typeof place === "string" || !first || comparePositions(first.position, place) > 0) return entries;
+    const { epoch, number } = place;
+    return entries.filter(({ position }) => comparePositions(position, { epoch, number }) > 0);
   }
 
   function fallBehind(): void {
@@ -184,6 +231,7 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
 
   function clearQueue(): void {
     queue = [];
+    queuedEntries = 0;
     queuedBytes = 0;
   }
 
@@ -192,4 +240,14 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
       wake = resolve;
     });
   }
+}
+
+interface QueuedBatch<E> {
+  readonly entries: readonly StoredEntry<E>[];
+  readonly size: number;
+}
+
+/** `oldest` and `birth` are followed by whatever comes first. */
+function continues(entry: StoredEntry, place: Place): boolean {
+  return typeof place === "string" || isDirectlyAfter(entry.position, place);
 }

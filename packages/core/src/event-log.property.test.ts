@@ -1,3 +1,4 @@
+import type { Entry } from "@ksi/contract";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startFreshLog, take } from "./testing/fresh-log.ts";
@@ -38,8 +39,7 @@ test("whatever happens, each follower gets each event after its cursor once and 
       await using here = startFreshLog(redis.store);
       await using there = startFreshLog(redis.store, { tenant: here.tenant });
       const logs = [here.log, there.log];
-      const followers: { n: number; channel: string; iterator: AsyncIterator<{ cursor: string; event: Numbered }> }[] =
-        [];
+      const followers: { n: number; channel: string; iterator: AsyncIterator<Entry<Numbered>> }[] = [];
       const appends: Promise<void>[] = [];
       let appended = 0;
 
@@ -74,7 +74,7 @@ test("whatever happens, each follower gets each event after its cursor once and 
 
 /** Reads `count` events, which must be those directly after `n`. Gives the number of the last. */
 async function expectNext(
-  { n, iterator }: { n: number; iterator: AsyncIterator<{ cursor: string; event: Numbered }> },
+  { n, iterator }: { n: number; iterator: AsyncIterator<Entry<Numbered>> },
   count: number,
 ): Promise<number> {
   const entries = await take(iterator, count);

@@ -4,11 +4,11 @@
  * EventLog a tenant.
  */
 import { randomUUID } from "node:crypto";
-import type { KsiEvent } from "@ksi/contract";
+import type { Follow, KsiEvent } from "@ksi/contract";
 import { type ChannelHub, createChannelHub } from "./channel-hub.ts";
 import { type Append, type AppendBudget, type Appender, createAppender } from "./event-log-appender.ts";
 import { type Position, parseCursor, type StoredEntry } from "./event-log-entry.ts";
-import { createEndedFollow, createFollow, type StoredFollow } from "./event-log-follow.ts";
+import { createEndedFollow, createFollow } from "./event-log-follow.ts";
 import { createChannelReader, type PageLimits } from "./event-log-reader.ts";
 import type { Store } from "./redis/store.ts";
 
@@ -29,7 +29,7 @@ export interface EventLog {
    * anything is there. STORE_UNAVAILABLE when Redis is away, SHUTTING_DOWN when the log is closed: in both cases one
    * can follow again after the last cursor.
    */
-  follow<E>(channel: string, options?: FollowOptions<E>): Promise<StoredFollow<E>>;
+  follow<E>(channel: string, options?: FollowOptions<E>): Promise<Follow<E>>;
   /** Whether nothing is kept of it: nothing was ever appended, or all was trimmed. */
   isEmpty(channel: string): Promise<boolean>;
   /** Oldest first, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`. */

@@ -8,6 +8,8 @@ export const closeCodes = {
   unauthorized: 4401,
   /** The announced connectionParams did not come. */
   connectionParamsTimeout: 4408,
+  /** The key has as many sockets as it may have. */
+  tooManySockets: 4429,
 } as const;
 
 /** On `/ws` an error closes the socket with this and its REST status: 4404 for what is not there. */

@@ -3,8 +3,8 @@ import type { IncomingMessage } from "node:http";
 import type { Health, Ports } from "@ksi/contract";
 import type { WebSocket, WebSocketServer } from "ws";
 import type { Logger } from "./logger.ts";
-import type { WhenWritable } from "./pace-follows.ts";
 import type { RequestGuard } from "./request-guard.ts";
+import type { SocketWriter } from "./socket-writer.ts";
 import type { Tickets } from "./tickets.ts";
 
 export interface DoorOptions {
@@ -44,6 +44,10 @@ export interface SocketOptions extends DoorOptions {
   readonly pingIntervalMs?: number;
   /** Further sockets are refused with 503. Default 5,000. */
   readonly maxSockets?: number;
+  /** Of one key; further ones are closed with 4429. Default 4,500, so that some are left for whoever has yet to say who it is. */
+  readonly maxSocketsPerKey?: number;
+  /** Open at one time on one socket. A further one is `RATE_LIMITED`. Default 1,000. */
+  readonly maxSubscriptions?: number;
   /** What may wait unsent in a socket before its subscriptions and its calls wait too. Default 1 MiB. */
   readonly maxUnsentBytes?: number;
 }
@@ -56,5 +60,7 @@ export interface OpenSocket {
   readonly url: URL;
   /** Its upgrade carried the token or a ticket. */
   readonly isAuthorized: boolean;
-  readonly whenWritable: WhenWritable;
+  readonly writer: SocketWriter;
+  /** To be called once it is authorized: false where its key has as many sockets as it may have. */
+  takeSeat(): boolean;
 }

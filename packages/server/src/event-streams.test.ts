@@ -3,9 +3,8 @@ import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import { KsiError, type Run, type RunEvent } from "@ksi/contract";
-import { until } from "@ksi/testing";
+import { createFakeFollow, until } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createFakeFollow } from "./testing/fake-ports.ts";
 import { startTestDoors, type TestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
 import { untilStill } from "./testing/until-still.ts";
 

@@ -1,8 +1,8 @@
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { KsiError } from "@ksi/contract";
+import { createFakeFollow } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createFakeFollow } from "./testing/fake-ports.ts";
 import { createTestClient, startTestDoors, type TestDoors } from "./testing/test-doors.ts";
 
 const runId = "run-1";

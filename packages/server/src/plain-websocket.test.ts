@@ -1,8 +1,7 @@
 import { once } from "node:events";
 import { type EventFilter, KsiError, type KsiEvent, type RunEvent } from "@ksi/contract";
-import { until } from "@ksi/testing";
+import { createFakeFollow, until } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createFakeFollow } from "./testing/fake-ports.ts";
 import { connectPlainSocket, type PlainSocket } from "./testing/plain-socket.ts";
 import { startTestDoors, type TestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
 import { untilStill } from "./testing/until-still.ts";

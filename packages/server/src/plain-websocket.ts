@@ -20,19 +20,19 @@ import type { WebSocket } from "ws";
 import { z } from "zod";
 import { closeCodes, errorCloseBase } from "./close-codes.ts";
 import type { OpenSocket, SocketOptions } from "./doors.ts";
+import { createFramer } from "./event-frames.ts";
 import { logCallError } from "./log-call-error.ts";
 import type { Logger } from "./logger.ts";
-import { paceFollows } from "./pace-follows.ts";
 
 /** Nothing that a client sends is read. A larger frame closes its socket with 1009. */
 export const maxClientFrameBytes = 1_024;
 
 export function servePlainSocket(open: OpenSocket, { ports, logger }: SocketOptions): void {
-  const { ws, whenWritable } = open;
+  const { ws } = open;
   const closed = new AbortController();
   ws.on("close", () => closed.abort());
   ws.on("error", (error) => logger.debug({ err: error }, "call refused"));
-  sendEvents(open, paceFollows(ports, whenWritable), closed.signal).then(
+  sendEvents(open, ports, closed.signal).then(
     () => ws.close(closeCodes.done, "there is nothing more"),
     (thrown) => {
       if (!closed.signal.aborted) refuse(ws, KsiError.from(thrown), logger);
@@ -40,13 +40,23 @@ export function servePlainSocket(open: OpenSocket, { ports, logger }: SocketOpti
   );
 }
 
-async function sendEvents({ ws, url, isAuthorized }: OpenSocket, ports: Ports, signal: AbortSignal): Promise<void> {
+async function sendEvents(open: OpenSocket, ports: Ports, signal: AbortSignal): Promise<void> {
+  const { url, isAuthorized, writer } = open;
   if (!isAuthorized) throw unauthorized();
+  if (!open.takeSeat()) throw tooManySockets();
   const follow = await openFollow(ports, readQuery(url.searchParams), signal);
-  for await (const { cursor, event } of follow) {
+  for await (const batch of follow.batches()) {
     if (signal.aborted) return;
-    ws.send(JSON.stringify({ ...event, cursor }));
+    writer.write(frames(batch, ""));
+    await writer.whenWritable();
   }
+}
+
+/** The event with one more member. An event is never an empty object. */
+const frames = createFramer(({ cursor, json }) => `${json.slice(0, -1)},"cursor":"${cursor}"}`);
+
+function tooManySockets(): KsiError {
+  return new KsiError("RATE_LIMITED", "This token has as many WebSockets as it may have. Close some first.");
 }
 
 function refuse(ws: WebSocket, error: KsiError, logger: Logger): void {
@@ -91,21 +101,23 @@ async function openFollow(
   ports: Ports,
   { last_event_id: lastEventId, from, run_id, ...filter }: z.infer<typeof query>,
   signal: AbortSignal,
-): Promise<Follow<KsiEvent>> {
+): Promise<Pick<Follow<KsiEvent>, "batches">> {
   const start = { lastEventId, from };
   if (run_id === undefined) return await ports.events.subscribe(filter, start, signal);
   return keepTypes(await ports.runs.events(run_id, start, signal), filter.types);
 }
 
 /** The same follow without events of other types. As on the firehose, `*` at the end stands for any rest. */
-function keepTypes(follow: Follow<KsiEvent>, types: EventFilter["types"]): Follow<KsiEvent> {
+function keepTypes(follow: Follow<KsiEvent>, types: EventFilter["types"]): Pick<Follow<KsiEvent>, "batches"> {
   if (!types) return follow;
   const isKept = (type: string) =>
     types.some((wanted) => (wanted.endsWith("*") ? type.startsWith(wanted.slice(0, -1)) : type === wanted));
   return {
-    channel: follow.channel,
-    async *[Symbol.asyncIterator]() {
-      for await (const entry of follow) if (isKept(entry.event.event_type)) yield entry;
+    async *batches() {
+      for await (const batch of follow.batches()) {
+        const kept = batch.filter(({ event }) => isKept(event.event_type));
+        if (kept.length > 0) yield kept;
+      }
     },
   };
 }

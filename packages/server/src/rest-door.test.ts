@@ -1,6 +1,6 @@
 import { KsiError, type RunEvent, type SpawnInput } from "@ksi/contract";
+import { createFakeFollow } from "@ksi/testing";
 import { expect, test } from "vitest";
-import { createFakeFollow } from "./testing/fake-ports.ts";
 import { startTestDoors, type TestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";

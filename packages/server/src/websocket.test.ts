@@ -1,11 +1,10 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { KsiError, type RunEvent } from "@ksi/contract";
-import { until } from "@ksi/testing";
+import { createFakeFollow, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import { closeCodes } from "./close-codes.ts";
-import { createFakeFollow } from "./testing/fake-ports.ts";
 import { createTestClient, startTestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
 import { untilStill } from "./testing/until-still.ts";
 
@@ -107,6 +106,23 @@ test("other paths, sockets over the limit and a draining daemon refuse the upgra
   await once(socket, "close");
   isDraining = true;
   expect(await refusal(new WebSocket(doors.socketUrl))).toBe(503);
+});
+
+test("a key has only so many sockets, of both kinds together, and closing one makes room", async () => {
+  await using doors = await startTestDoors({
+    maxSocketsPerKey: 1,
+    ports: { events: { subscribe: async () => createFakeFollow("events:broadcast", async function* () {}) } },
+  });
+  const headers = { authorization: `Bearer ${doors.token}` };
+  const first = await open(doors.socketUrl, { headers });
+  expect(await closeCode(await open(doors.socketUrl, { headers }))).toBe(closeCodes.tooManySockets);
+  expect(await closeCode(await open(doors.plainUrl, { headers }))).toBe(closeCodes.tooManySockets);
+  const late = await open(`${doors.socketUrl}?connectionParams=1`);
+  late.send(JSON.stringify({ method: "connectionParams", data: { token: doors.token } }));
+  expect(await closeCode(late)).toBe(closeCodes.tooManySockets);
+  first.close();
+  await once(first, "close");
+  expect(await closeCode(await open(doors.plainUrl, { headers }))).toBe(1000);
 });
 
 test("a malformed or oversized frame closes that socket only", async () => {

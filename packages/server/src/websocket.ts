@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { closeCodes } from "./close-codes.ts";
 import type { OpenSocket, SocketOptions } from "./doors.ts";
 import { maxClientFrameBytes, servePlainSocket } from "./plain-websocket.ts";
-import { createBrake } from "./socket-brake.ts";
+import { createSocketWriter } from "./socket-writer.ts";
 import { bearerOf } from "./token.ts";
 import { serveTrpcSocket } from "./trpc-websocket.ts";
 
@@ -22,8 +22,9 @@ export interface WebSocketDoor extends AsyncDisposable {
 }
 
 export function startWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor {
-  const { server, logger, pingIntervalMs = 30_000, maxUnsentBytes = 1_048_576 } = options;
+  const { server, logger, pingIntervalMs = 30_000, maxUnsentBytes = 1_048_576, maxSocketsPerKey = 4_500 } = options;
   const protocols = createProtocols(options);
+  const seats = createSeats(maxSocketsPerKey);
   const pinger = startPinger(() => clientsOf(protocols), pingIntervalMs);
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -39,8 +40,9 @@ export function startWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor
     wss.handleUpgrade(request, socket, head, (ws) => {
       pinger.watch(ws);
       ws.on("close", (code) => logger.debug({ code }, "socket closed"));
-      const whenWritable = createBrake({ ws, socket, maxUnsentBytes });
-      serve({ ws, wss, request, url, whenWritable, isAuthorized: isAuthorized(request, url, options) }, options);
+      const writer = createSocketWriter({ ws, socket, maxUnsentBytes });
+      const takeSeat = () => seats.take(ws);
+      serve({ ws, wss, request, url, writer, takeSeat, isAuthorized: isAuthorized(request, url, options) }, options);
     });
   };
   server.on("upgrade", onUpgrade);
@@ -114,6 +116,21 @@ function isAuthorized(request: IncomingMessage, url: URL, { isToken, tickets }: 
   if (isToken(bearerOf(request.headers.authorization))) return true;
   const ticket = url.searchParams.get("ticket");
   return ticket !== null && tickets.redeem(ticket);
+}
+
+/** Of the one key that there is: the daemon's token. */
+function createSeats(max: number) {
+  let taken = 0;
+  return {
+    take(ws: WebSocket): boolean {
+      if (taken >= max) return false;
+      taken += 1;
+      ws.once("close", () => {
+        taken -= 1;
+      });
+      return true;
+    },
+  };
 }
 
 /** Also ends sockets whose client has not read for that long, since its answer waits behind what it does not read. */

@@ -1,5 +1,6 @@
 /** An event log in memory, with the daemon's rules: numbers without holes, resume, and an honest gap. */
 import { type Entry, type Follow, type FollowInput, KsiError } from "@ksi/contract";
+import { createFakeFollow } from "@ksi/testing";
 
 export interface FakeLog<E> {
   append(...events: E[]): void;
@@ -38,7 +39,10 @@ export function createFakeLog<E>(): FakeLog<E> {
     for (const wake of wakers) wake();
   };
 
-  async function* read(start: FollowInput, { signal, from, isLast }: FollowOptions<E>): AsyncGenerator<Entry<E>> {
+  async function* read(
+    start: FollowInput,
+    { signal, from, isLast }: FollowOptions<E>,
+  ): AsyncGenerator<Pick<Entry<E>, "cursor" | "event">> {
     opened++;
     open++;
     const drainsAtStart = drains;
@@ -91,10 +95,7 @@ export function createFakeLog<E>(): FakeLog<E> {
       drains++;
       wakeAll();
     },
-    follow: (start, options) => ({
-      channel: "fake",
-      [Symbol.asyncIterator]: () => read(start, options),
-    }),
+    follow: (start, options) => createFakeFollow("fake", () => read(start, options)),
     get opened() {
       return opened;
     },

@@ -1,4 +1,4 @@
-import type { Entry, Follow, Ports } from "@ksi/contract";
+import type { Ports } from "@ksi/contract";
 
 type FakedPorts = { [P in keyof Ports]?: Partial<Ports[P]> };
 
@@ -14,9 +14,4 @@ export function createFakePorts(faked: FakedPorts = {}): Ports {
     events: { publish: notFaked, subscribe: notFaked, ...faked.events },
     system: { status: notFaked, health: notFaked, shutdown: notFaked, ...faked.system },
   };
-}
-
-/** A channel that holds what the generator yields. */
-export function createFakeFollow<E>(channel: string, generate: () => AsyncIterable<Entry<E>>): Follow<E> {
-  return { channel, [Symbol.asyncIterator]: () => generate()[Symbol.asyncIterator]() };
 }

@@ -10,6 +10,7 @@ import {
   type SystemStatus,
   type WireError,
 } from "@ksi/contract";
+import { createFakeFollow } from "@ksi/testing";
 
 type PayloadOf<T extends RunEvent["event_type"]> = Extract<RunEvent, { event_type: T }>["payload"];
 
@@ -93,7 +94,7 @@ export function createFakePorts(play: (run: FakeRun) => void = () => undefined):
       async events(run_id, from, signal) {
         if (fake.failures.events) throw fake.failures.events;
         followed.push(from);
-        return { channel: `runs:${run_id}`, [Symbol.asyncIterator]: () => follow(runOf(run_id), fake, signal) };
+        return createFakeFollow(`runs:${run_id}`, () => follow(runOf(run_id), fake, signal));
       },
     },
     sessions: absent.sessions,

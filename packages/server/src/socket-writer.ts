@@ -1,0 +1,62 @@
+/**
+ * Writes frames that are already encoded to a socket, beside `ws`, which frames and sends all else on it.
+ *
+ * Whole frames are given to the socket in one go, as `ws` does without compression, so the two never mix. What one turn
+ * of the event loop writes is one write to the network. `ws` buffers without limit what a client does not read; here it is
+ * told when to wait.
+ */
+import type { Duplex } from "node:stream";
+import type { WebSocket } from "ws";
+
+export interface SocketWriter {
+  /** Whole frames. Once the socket is closing they are dropped. */
+  write(frames: Buffer): void;
+  /** Resolves when more may be sent, or the socket has closed; undefined where that is now. */
+  whenWritable(): Promise<void> | undefined;
+}
+
+interface SocketWriterOptions {
+  ws: WebSocket;
+  /** What is below it. */
+  socket: Duplex;
+  /** More than this may not wait unsent. */
+  maxUnsentBytes: number;
+}
+
+export function createSocketWriter({ ws, socket, maxUnsentBytes }: SocketWriterOptions): SocketWriter {
+  let drained: Promise<void> | undefined;
+  let isCorked = false;
+
+  function cork(): void {
+    if (isCorked) return;
+    isCorked = true;
+    socket.cork();
+    setImmediate(() => {
+      isCorked = false;
+      socket.uncork();
+    });
+  }
+
+  return {
+    write(frames) {
+      if (ws.readyState !== ws.OPEN) return;
+      cork();
+      socket.write(frames);
+    },
+    whenWritable() {
+      if (ws.readyState !== ws.OPEN || ws.bufferedAmount <= maxUnsentBytes) return undefined;
+      // All that wait share one pair of listeners.
+      drained ??= new Promise((resolve) => {
+        const done = () => {
+          socket.off("drain", done);
+          socket.off("close", done);
+          drained = undefined;
+          resolve();
+        };
+        socket.on("drain", done);
+        socket.on("close", done);
+      });
+      return drained;
+    },
+  };
+}
