@@ -39,7 +39,7 @@ export function createAgents({ store, log, tenant }: AgentsOptions): AgentsPort 
     async unregister(agentId) {
       const event = newEvent({ event_type: "agent.left", source: agentId, agent_id: agentId, payload: {} });
       const names = [keys.agent(agentId), keys.agents, keys.channel(channels.inbox(agentId)), keys.epoch, firehose];
-      const args = [agentId, log.maxEvents, JSON.stringify(event)];
+      const args = [agentId, log.terms, JSON.stringify(event)];
       const wasThere = await removeAgent.run(commands, names, args);
       if (!wasThere) throw agentNotFound(agentId);
       return { status: "unregistered", agent_id: agentId };
@@ -79,7 +79,7 @@ export function createAgents({ store, log, tenant }: AgentsOptions): AgentsPort 
       since ?? "",
       agent.registered_at,
       JSON.stringify(agent),
-      log.maxEvents,
+      log.terms,
       JSON.stringify(event),
     ];
     return (await putAgent.run(commands, names, args)) === 1;
@@ -92,7 +92,7 @@ export function agentNotFound(agentId: string): KsiError {
 
 /**
  * KEYS: 1 agent, 2 index, 3 epoch, 4 firehose. ARGV: 1 agent_id, 2 registered_at it was seen with (empty for none),
- * 3 registered_at, 4 agent as JSON, 5 max_events, 6 event. Returns 1, or 0 when the agent has changed since.
+ * 3 registered_at, 4 agent as JSON, 5 terms, 6 event. Returns 1, or 0 when the agent has changed since.
  * Events: the one given (agent.joined or agent.updated).
  */
 const putAgent = createLuaScript(`${eventLogLua}
@@ -106,7 +106,7 @@ return 1
 `);
 
 /**
- * KEYS: 1 agent, 2 index, 3 inbox, 4 epoch, 5 firehose. ARGV: 1 agent_id, 2 max_events, 3 event.
+ * KEYS: 1 agent, 2 index, 3 inbox, 4 epoch, 5 firehose. ARGV: 1 agent_id, 2 terms, 3 event.
  * Returns 1, or 0 when there was no such agent. Events: the one given (agent.left).
  */
 const removeAgent = createLuaScript(`${eventLogLua}

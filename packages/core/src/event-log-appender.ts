@@ -43,8 +43,8 @@ export interface AppendBudget {
 export interface AppenderOptions {
   redis: Redis;
   keys: TenantKeys;
-  /** Cap of each channel's length, which Redis may pass by some hundred. */
-  maxEvents: number;
+  /** Of the log, from `logTerms`. */
+  terms: string;
   /** Shared between appenders, counted down and up again. Over it, an append is rejected with STORE_UNAVAILABLE. */
   budget: AppendBudget;
   /** For how long a call is repeated. Default 5,000; after `close` that at most. */
@@ -65,7 +65,7 @@ interface Waiting extends Omit<Append, "event"> {
 }
 
 export function createAppender(options: AppenderOptions): Appender {
-  const { redis, keys, maxEvents, budget, retryMs = defaultRetryMs, signal } = options;
+  const { redis, keys, terms, budget, retryMs = defaultRetryMs, signal } = options;
   const memoryKey = keys.appender(randomUUID());
   let queue: Waiting[] = [];
   let callNumber = 0;
@@ -115,7 +115,7 @@ export function createAppender(options: AppenderOptions): Appender {
   async function store(call: Waiting[]): Promise<void> {
     callNumber += 1;
     try {
-      const refused = await sendUntilAnswered(encode(call, { keys, memoryKey, callNumber, maxEvents }));
+      const refused = await sendUntilAnswered(encode(call, { keys, memoryKey, callNumber, terms }));
       call.forEach((append, i) => {
         if (refused.has(i)) append.reject(refusedByGuard());
         else append.resolve();
@@ -157,7 +157,7 @@ const memorySeconds = 600;
 
 /**
  * KEYS: 1 epoch, 2 the appender's memory, then the channels and runs that the appends point to.
- * ARGV: 1 max_events, 2 the call's number, 3 seconds of memory; then for each append: JSON, index in KEYS of the guard's
+ * ARGV: 1 terms, 2 the call's number, 3 seconds of memory; then for each append: JSON, index in KEYS of the guard's
  * run (0 for no guard), lease, count of channels, index in KEYS of each.
  * Returns "number refused…", the refused appends counted from 0. Events: those given, to the channels given.
  */
@@ -198,10 +198,10 @@ interface Call {
   keys: TenantKeys;
   memoryKey: string;
   callNumber: number;
-  maxEvents: number;
+  terms: string;
 }
 
-function encode(appends: readonly Waiting[], { keys, memoryKey, callNumber, maxEvents }: Call): Encoded {
+function encode(appends: readonly Waiting[], { keys, memoryKey, callNumber, terms }: Call): Encoded {
   const names = [keys.epoch, memoryKey];
   const indexes = new Map<string, number>();
   const indexOf = (name: string) => {
@@ -211,7 +211,7 @@ function encode(appends: readonly Waiting[], { keys, memoryKey, callNumber, maxE
     indexes.set(name, index);
     return index;
   };
-  const args: (string | number)[] = [maxEvents, callNumber, memorySeconds];
+  const args: (string | number)[] = [terms, callNumber, memorySeconds];
   for (const { json, channels, guard } of appends) {
     args.push(json, guard ? indexOf(guard.runKey) : 0, guard?.lease ?? "", channels.length);
     for (const channel of channels) args.push(indexOf(keys.channel(channel)));

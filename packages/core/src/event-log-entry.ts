@@ -9,9 +9,11 @@ export interface Position {
 
 /** `undefined` for a cursor that this server cannot have issued. */
 export function parseCursor(cursor: string): Position | undefined {
-  const [epoch, number] = cursor.split(".").map(Number);
-  if (!Number.isSafeInteger(epoch) || !Number.isSafeInteger(number)) return undefined;
-  return { epoch, number } as Position;
+  const dot = cursor.indexOf(".");
+  const epoch = Number(cursor.slice(0, dot));
+  const number = Number(cursor.slice(dot + 1));
+  const isWhole = dot > 0 && Number.isSafeInteger(epoch) && Number.isSafeInteger(number);
+  return isWhole ? { epoch, number } : undefined;
 }
 
 function formatCursor({ epoch, number }: Position): string {

@@ -21,7 +21,7 @@ export interface FollowerOptions<E> {
   key: string;
   place: Place;
   hub: ChannelHub;
-  reader: ChannelReader;
+  reader: Pick<ChannelReader, "read">;
   signal?: AbortSignal | undefined;
   /** Entries that it refuses are passed over. */
   accept?: ((event: E) => boolean) | undefined;

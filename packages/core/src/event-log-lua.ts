@@ -5,7 +5,7 @@
  *
  * | call | does |
  * | --- | --- |
- * | `local log = ksi_open_log(epoch_key, max_events)` | once, before the first append. `epoch_key` is the tenant's `keys.epoch`, given in KEYS; `max_events` the cap of a channel (`log.maxEvents` of the EventLog, given in ARGV). Writes the epoch if there is none yet |
+ * | `local log = ksi_open_log(epoch_key, terms)` | once, before the first append. `epoch_key` is the tenant's `keys.epoch`, given in KEYS; `terms` come from `logTerms` (`log.terms` of the EventLog, given in ARGV). Writes the epoch if there is none yet, or if numbers could repeat |
  * | `ksi_append(log, event_json, channel_keys)` | appends the event, as it is, to each channel: `channel_keys` is a table of full keys (`keys.channel(name)`) that the script was given in KEYS, the event's home first. May be called any number of times |
  * | `ksi_publish(log)` | once, at the end: tells the followers, with one PUBLISH per channel touched |
  *
@@ -13,7 +13,7 @@
  * by `ksi_publish`. `event_json` is one line: what `JSON.stringify` gives for a `newEvent(…)`.
  *
  * ```lua
- * -- KEYS: 1 run, 2 epoch, 3 the run's channel, 4 the firehose. ARGV: 1 max_events, 2 event
+ * -- KEYS: 1 run, 2 epoch, 3 the run's channel, 4 the firehose. ARGV: 1 terms, 2 event
  * if redis.call('HGET', KEYS[1], 'status') ~= 'queued' then return 0 end
  * redis.call('HSET', KEYS[1], 'status', 'cancelled')
  * local log = ksi_open_log(KEYS[2], ARGV[1])
@@ -25,6 +25,10 @@
  * Numbers: an entry's id is `epoch-n`, and n goes up by one, without holes. The first number of a channel in an epoch is
  * the time in microseconds, so that a channel which is deleted and made again never repeats one, and is never 0, so that
  * there is always a cursor before it.
+ *
+ * Epochs: a Redis that may lose its tail gives numbers a second time when it comes back without it. There the epoch also
+ * remembers the replication id, which is another one after every restart and failover, and the first append that finds it
+ * changed begins a new epoch. Followers of the old one then meet `epoch_changed`, whether something was lost or not.
  */
 export const eventLogLua = `
 local function ksi_now_us()
@@ -32,13 +36,30 @@ local function ksi_now_us()
   return now[1] .. string.format('%06d', now[2])
 end
 
-local function ksi_open_log(epoch_key, max_events)
-  local epoch = redis.call('GET', epoch_key)
-  if not epoch then
-    epoch = string.sub(ksi_now_us(), 1, -4)
-    redis.call('SET', epoch_key, epoch)
+local function ksi_open_epoch(epoch_key, is_lossy)
+  local epoch, server = string.match(redis.call('GET', epoch_key) or '', '^(%d+) ?(%x*)$')
+  if epoch and not is_lossy then return epoch end
+  local now = string.sub(ksi_now_us(), 1, -4)
+  if not is_lossy then
+    redis.call('SET', epoch_key, now)
+    return now
   end
-  return { epoch = epoch, max = max_events, keys = {}, lines = {} }
+  local current = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  if epoch and server == current then return epoch end
+  -- An epoch without a server is of a time when this Redis was trusted to forget nothing.
+  if not epoch then
+    epoch = now
+  elseif server ~= '' then
+    -- A clock that is behind, such as that of a replica which took over, must not lead back.
+    epoch = string.format('%.0f', math.max(tonumber(now), tonumber(epoch) + 1))
+  end
+  redis.call('SET', epoch_key, epoch .. ' ' .. current)
+  return epoch
+end
+
+local function ksi_open_log(epoch_key, terms)
+  local max_events, lossy = string.match(terms, '^(%d+) ?(%a*)$')
+  return { epoch = ksi_open_epoch(epoch_key, lossy ~= ''), max = max_events, keys = {}, lines = {} }
 end
 
 local function ksi_append(log, event_json, channel_keys)
@@ -69,3 +90,8 @@ local function ksi_publish(log)
   end
 end
 `;
+
+/** What a log is written on: the cap of a channel's length, and whether Redis may forget what it acknowledged. */
+export function logTerms({ maxEvents, mayLoseTail }: { maxEvents: number; mayLoseTail: boolean }): string {
+  return mayLoseTail ? `${maxEvents} lossy` : String(maxEvents);
+}

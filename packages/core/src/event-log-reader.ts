@@ -76,7 +76,7 @@ type ReadReply = [epoch: string, last: string, oldest: string, isTrimmed: number
  * anything was ever removed; then id and JSON of each entry. Changes nothing.
  */
 const readPage = createLuaScript(`
-local epoch = redis.call('GET', KEYS[2]) or ''
+local epoch = string.match(redis.call('GET', KEYS[2]) or '', '^%d*')
 if redis.call('EXISTS', KEYS[1]) == 0 then return { epoch, '', '', 0 } end
 
 local info, facts = {}, redis.call('XINFO', 'STREAM', KEYS[1])

@@ -9,12 +9,14 @@ import { type ChannelHub, createChannelHub } from "./channel-hub.ts";
 import { type Append, type AppendBudget, type Appender, createAppender } from "./event-log-appender.ts";
 import { type Position, parseCursor, type StoredEntry } from "./event-log-entry.ts";
 import { createEndedFollow, createFollow } from "./event-log-follow.ts";
+import { logTerms } from "./event-log-lua.ts";
 import { createChannelReader, type PageLimits } from "./event-log-reader.ts";
+import { shareReads } from "./event-log-shared-reader.ts";
 import type { Store } from "./redis/store.ts";
 
 export interface EventLog {
-  /** Cap of a channel, for scripts that append with `eventLogLua`. */
-  readonly maxEvents: number;
+  /** For scripts that append with `eventLogLua`. */
+  readonly terms: string;
   /**
    * Stored, in the order of the calls, once it resolves. Rejects with CONFLICT when the guard refused it (this append
    * alone), and with STORE_UNAVAILABLE when Redis has been away for 5 s (it may or may not have been stored) or when
@@ -70,7 +72,7 @@ export interface EventLogs extends AsyncDisposable {
 }
 
 export interface EventLogsOptions {
-  store: Pick<Store, "commands" | "connect" | "keys">;
+  store: Pick<Store, "commands" | "connect" | "keys" | "mayLoseTail">;
   /** Cap of each channel's length, which Redis may pass by some hundred. */
   maxEvents: number;
   /** What may wait to be stored in this process. Default 10,000 events and 32 MB. */
@@ -92,7 +94,8 @@ const nowhere: Position = { epoch: Number.MAX_SAFE_INTEGER, number: Number.MAX_S
 
 /** Connects for subscriptions with the first follow; all else goes over `store.commands`. */
 export function startEventLogs(options: EventLogsOptions): EventLogs {
-  const { store, maxEvents, retryMs, signal } = options;
+  const { store, retryMs, signal } = options;
+  const terms = logTerms({ ...options, ...store });
   const budget = { ...(options.maxWaiting ?? defaultMaxWaiting) };
   const hub = createChannelHub({ connect: () => store.connect("follow", "subscriber") });
   const tenants = new Map<string, { log: EventLog; appender: Appender }>();
@@ -106,8 +109,8 @@ export function startEventLogs(options: EventLogsOptions): EventLogs {
       const known = tenants.get(name);
       if (known) return known.log;
       const keys = store.keys.tenant(name);
-      const appender = createAppender({ redis: store.commands, keys, maxEvents, budget, retryMs, signal });
-      const log = createEventLog({ store, tenant: name, hub, appender, maxEvents });
+      const appender = createAppender({ redis: store.commands, keys, terms, budget, retryMs, signal });
+      const log = createEventLog({ store, tenant: name, hub, appender, terms });
       tenants.set(name, { log, appender });
       return log;
     },
@@ -122,17 +125,18 @@ interface EventLogParts {
   tenant: string;
   hub: ChannelHub;
   appender: Appender;
-  maxEvents: number;
+  terms: string;
 }
 
-function createEventLog({ store, tenant, hub, appender, maxEvents }: EventLogParts): EventLog {
+function createEventLog({ store, tenant, hub, appender, terms }: EventLogParts): EventLog {
   const keys = store.keys.tenant(tenant);
   const reader = createChannelReader(store.commands, keys);
+  const sharedReader = shareReads(reader);
   return {
-    maxEvents,
+    terms,
     append: (...appends) => appender.append(...appends),
     async follow<E>(channel: string, { after, from = "oldest", ...rest }: FollowOptions<E> = {}) {
-      const follower = { ...rest, channel, key: keys.channel(channel), hub, reader };
+      const follower = { ...rest, channel, key: keys.channel(channel), hub, reader: sharedReader };
       if (typeof after !== "string") {
         return createFollow({ ...follower, place: from === "oldest" ? from : await reader.readEnd(channel) });
       }

@@ -25,11 +25,12 @@ export function createEvents({ log }: EventsOptions): EventsPort {
   };
 }
 
-/** True for events that match every given field; of `types`, one. */
-function createFilter({ types, ...fields }: EventFilter): (event: KsiEvent) => boolean {
+/** True for events that match every given field; of `types`, one. Undefined where all do, so that none need be parsed. */
+function createFilter({ types, ...fields }: EventFilter): ((event: KsiEvent) => boolean) | undefined {
   const names = new Set(types?.filter((type) => !type.endsWith("*")));
   const prefixes = (types ?? []).filter((type) => type.endsWith("*")).map((type) => type.slice(0, -1));
   const wanted = Object.entries(fields).filter(([, value]) => value !== undefined);
+  if (types === undefined && wanted.length === 0) return undefined;
   return (event) => {
     const isOfType =
       types === undefined ||

@@ -72,7 +72,7 @@ export function createMessages({ store, log, tenant }: MessagesOptions): Message
 
   async function sendTo(target: string, message: Message): Promise<number> {
     const names = [keys.agent(target), keys.epoch, keys.channel(channels.inbox(target)), bus, firehose];
-    const args = [log.maxEvents, JSON.stringify(message)];
+    const args = [log.terms, JSON.stringify(message)];
     return (await sendDirect.run(commands, names, args)) as number;
   }
 
@@ -80,13 +80,13 @@ export function createMessages({ store, log, tenant }: MessagesOptions): Message
     const names = [keys.agents, keys.epoch, keys.channel(channels.agentsBroadcast), bus, firehose];
     // An agent's id has no asterisk.
     const [beforeId = "", afterId = ""] = keys.channel(channels.inbox("*")).split("*");
-    const args = [log.maxEvents, JSON.stringify(message), message.source, beforeId, afterId];
+    const args = [log.terms, JSON.stringify(message), message.source, beforeId, afterId];
     return (await sendToAll.run(commands, names, args)) as number;
   }
 }
 
 /**
- * KEYS: 1 the target's record, 2 epoch, 3 inbox, 4 message bus, 5 firehose. ARGV: 1 max_events, 2 message.
+ * KEYS: 1 the target's record, 2 epoch, 3 inbox, 4 message bus, 5 firehose. ARGV: 1 terms, 2 message.
  * Returns 1, or 0 when there is no such agent. Events: the message.
  */
 const sendDirect = createLuaScript(`${eventLogLua}
@@ -99,7 +99,7 @@ return 1
 
 /**
  * KEYS: 1 index of agents, 2 epoch, 3 agents:broadcast, 4 message bus, 5 firehose. The inboxes cannot be named before
- * the index is read; they share the slot. ARGV: 1 max_events, 2 message, 3 its source, 4 and 5 what an inbox's key has
+ * the index is read; they share the slot. ARGV: 1 terms, 2 message, 3 its source, 4 and 5 what an inbox's key has
  * before and after the agent's id. Returns the number of inboxes. Events: the message.
  */
 const sendToAll = createLuaScript(`${eventLogLua}

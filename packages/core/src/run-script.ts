@@ -15,7 +15,8 @@ export interface Place {
 export interface ScriptContext {
   readonly redis: Redis;
   readonly keys: TenantKeys;
-  readonly maxEvents: number;
+  /** Of the log, from `logTerms`. */
+  readonly terms: string;
   /** For how long a final run and its channels are kept. */
   readonly maxAgeMs: number;
 }
@@ -37,7 +38,7 @@ const keyNames = [
   "CONTROL",
   "EXTRA",
 ] as const;
-const commonArgs = ["max_events", "max_age_ms", "run_id", "session_id"] as const;
+const commonArgs = ["terms", "max_age_ms", "run_id", "session_id"] as const;
 
 function keysOf(keys: TenantKeys, { run_id, session_id }: Place, extra: string): string[] {
   const named = {
@@ -83,7 +84,7 @@ end
 
 -- \`earlier\` are events of the run's own channel, one JSON a line, that come before this one.
 local function tell(event, channel_keys, earlier)
-  local log = ksi_open_log(EPOCH, max_events)
+  local log = ksi_open_log(EPOCH, terms)
   for line in string.gmatch(earlier or '', '[^\\n]+') do ksi_append(log, line, { CHANNEL }) end
   ksi_append(log, event, channel_keys)
   ksi_publish(log)
@@ -143,10 +144,10 @@ export function createRunScript<const Args extends readonly string[]>(args: Args
     values: Record<Args[number], string | number>,
     { rest = [], extra }: { rest?: readonly string[]; extra?: string } = {},
   ): Promise<unknown> => {
-    const { redis, keys, maxEvents, maxAgeMs } = context;
+    const { redis, keys, terms, maxAgeMs } = context;
     const own = args.map((name) => values[name as Args[number]]);
     return script.run(redis, keysOf(keys, place, extra ?? keys.outbox), [
-      maxEvents,
+      terms,
       maxAgeMs,
       place.run_id,
       place.session_id,

@@ -1,5 +1,6 @@
 /** The parts that deal with runs, put together for one tenant; core and worker both need them. */
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import { logTerms } from "./event-log-lua.ts";
 import type { Logger } from "./logger.ts";
 import { startReconciler } from "./reconciler.ts";
 import type { TenantKeys } from "./redis/keys.ts";
@@ -39,7 +40,7 @@ const closeMs = 3_000;
 export function startRunServices({ store, logger, history, tenant }: RunServicesOptions): RunServices {
   const keys = store.keys.tenant(tenant);
   const redis = store.commands;
-  const runs = createRunStore({ redis, keys, ...history });
+  const runs = createRunStore({ redis, keys, terms: logTerms({ ...history, ...store }), maxAgeMs: history.maxAgeMs });
   const index = createRunIndex(redis, keys);
   const queue = createRunQueue(store, keys, logger);
   const dispatcher = createDispatcher(index, queue, logger);

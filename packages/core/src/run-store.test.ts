@@ -33,7 +33,7 @@ test("whatever anybody does, states change as the table says, each run ends once
 test("a worker that gave its run back cannot release it for the next holder, whose agent may still run", async () => {
   await using redis = await startFreshRedis();
   const keys = redis.store.keys.tenant();
-  const runs = createRunStore({ redis: redis.store.commands, keys, maxEvents: 100, maxAgeMs: 600_000 });
+  const runs = createRunStore({ redis: redis.store.commands, keys, terms: "100", maxAgeMs: 600_000 });
   const [first, second] = [newRun(sessionIds[0] ?? ""), newRun(sessionIds[0] ?? "")];
   for (const run of [first, second]) await runs.spawn(run);
   await runs.claim(first, { lease: 1, worker_id: "one", runner: "r" });
@@ -78,7 +78,7 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 function createWorld(store: Store, tenant: string) {
   const keys = store.keys.tenant(tenant);
   const redis = store.commands;
-  const runs = createRunStore({ redis, keys, maxEvents: 10_000, maxAgeMs: 600_000 });
+  const runs = createRunStore({ redis, keys, terms: "10000", maxAgeMs: 600_000 });
   const index = createRunIndex(redis, keys);
   const refs: { run_id: string; session_id: string }[] = [];
   let statuses = new Map<string, RunStatus>();

@@ -81,7 +81,7 @@ test("what is older than the history is kept is forgotten, and nothing of it sta
   await until(async () => (await redis.zcard(keys.endedRuns)) === 1 && worker.activeRuns === 0);
   const waiting = await worker.close().then(() => runs.spawn({ ...spawnDefaults, prompt: "y", session_id: other_id }));
 
-  const context = { redis, keys, maxEvents: 1_000, maxAgeMs: 1 };
+  const context = { redis, keys, terms: "1000", maxAgeMs: 1 };
   const janitor = startJanitor({
     ...context,
     runs: createRunStore(context),

@@ -16,7 +16,10 @@ export interface Keys {
 
 export interface TenantKeys {
   readonly tenant: string;
-  /** STRING: milliseconds since 1970 at which this store began to number events. Part of every cursor. */
+  /**
+   * STRING: milliseconds since 1970 at which this store began to number events, which is part of every cursor. Where Redis
+   * may lose its tail, a blank and its replication id follow.
+   */
   readonly epoch: string;
   /** STREAM and pub/sub channel. `name` comes from `channels`. */
   channel(name: string): string;

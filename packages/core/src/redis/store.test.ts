@@ -1,12 +1,9 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { join } from "node:path";
 import { createTempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { silentLogger, startFreshRedis } from "../testing/fresh-redis.ts";
-import { findRedisBinary } from "./binary.ts";
-import { askRedis } from "./inline-command.ts";
+import { startStoppableRedis } from "../testing/stoppable-redis.ts";
 import { startStore } from "./store.ts";
 
 test("a fresh Redis is empty, private and of a version that KSI supports", async () => {
@@ -237,30 +234,3 @@ test("a connection whose other side went without a word is replaced", async () =
   proxy.close();
   for (const socket of forwarded) socket.destroy();
 }, 30_000);
-
-interface StoppableRedis extends AsyncDisposable {
-  readonly url: string;
-  signal(signal: NodeJS.Signals): void;
-}
-
-/** A Redis of somebody else; killed when disposed. On the same folder the next has the same URL. */
-async function startStoppableRedis(sharedFolder?: string): Promise<StoppableRedis> {
-  const own = sharedFolder === undefined ? await createTempFolder() : undefined;
-  const folder = sharedFolder ?? own?.path ?? "";
-  const path = join(folder, "s");
-  const binary = await findRedisBinary({ logger: silentLogger });
-  const child = spawn(binary, ["--port", "0", "--unixsocket", path, "--dir", folder, "--save", ""], {
-    stdio: "ignore",
-  });
-  const ended = once(child, "exit");
-  await until(async () => (await askRedis(path, "PING")) === "+PONG", { message: "Redis answers" });
-  return {
-    url: `unix://${path}`,
-    signal: (signal) => child.kill(signal),
-    [Symbol.asyncDispose]: async () => {
-      child.kill("SIGKILL");
-      await ended;
-      await own?.[Symbol.asyncDispose]();
-    },
-  };
-}

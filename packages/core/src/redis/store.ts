@@ -42,6 +42,12 @@ export interface StoreInfo {
 export interface Store extends AsyncDisposable {
   readonly mode: "embedded" | "external";
   readonly keys: Keys;
+  /**
+   * Whether Redis, when it restarts or fails over, may come back without writes that it acknowledged. False for one that
+   * writes each to the disk first (`appendfsync always`) and has no replica that could take its place: the embedded one,
+   * and an external one that says so.
+   */
+  readonly mayLoseTail: boolean;
   /** Aborted when the embedded Redis has ended by itself: nothing can be read or written any more. */
   readonly exited: AbortSignal;
   /**
@@ -113,11 +119,13 @@ async function open(opening: Opening): Promise<Store> {
     connections.close();
     throw error;
   }
+  const mayLoseTail = !embedded && !(await isDurable(commands));
   const close = () => closeStore(connections, embedded);
   let closed: Promise<void> | undefined;
   const store: Store = {
     mode: embedded ? "embedded" : "external",
     keys,
+    mayLoseTail,
     exited,
     commands,
     connect: (name, purpose) => connections.connect(name, purpose),
@@ -168,6 +176,19 @@ async function checkVersion(connection: Redis, description: string): Promise<voi
     "STORE_UNAVAILABLE",
     `The Redis at ${description} is version ${describeVersion({ major, minor })}. KSI needs ${oldestVersion} or newer.`,
   );
+}
+
+/** Where Redis does not show us its settings, it is not. */
+async function isDurable(connection: Redis): Promise<boolean> {
+  try {
+    const settings = (await connection.config("GET", "append*")) as string[];
+    const setting = (name: string) => settings[settings.indexOf(name) + 1];
+    const replication = await connection.info("replication");
+    const isAlone = /^role:master\b/m.test(replication) && /^connected_slaves:0\b/m.test(replication);
+    return isAlone && setting("appendonly") === "yes" && setting("appendfsync") === "always";
+  } catch {
+    return false;
+  }
 }
 
 async function readInfo(connection: Redis): Promise<StoreInfo> {
