@@ -69,6 +69,21 @@ test("items are events: tracked ones with their id, each as JSON in one line", a
   );
 });
 
+test("what is frozen is encoded once for all streams that give it, and what is not each time", async () => {
+  let encoded = 0;
+  const counting = { toJSON: () => `encoded ${++encoded}` };
+  const shared = Object.freeze({ counting });
+  const items = async function* () {
+    yield tracked("1.1", shared);
+    yield tracked("1.2", { counting });
+  };
+  const texts = [await (await open(items)).text(), await (await open(items)).text()];
+  expect(texts.map((text) => text.match(/\d+(?="\})/g))).toEqual([
+    ["1", "2"],
+    ["1", "3"],
+  ]);
+});
+
 test("an id to resume from reaches the procedure", async () => {
   const items: Items = async function* ({ lastEventId }) {
     yield lastEventId;

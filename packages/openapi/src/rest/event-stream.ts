@@ -104,5 +104,15 @@ async function nextChunk(source: PullSource<unknown>, options: EventStreamOption
 function toEvent(item: unknown): string {
   if (!isTrackedEnvelope(item)) return `data: ${toJson(item) ?? "null"}\n\n`;
   const [id, data] = item;
-  return `id: ${id}\ndata: ${toJson(data) ?? "null"}\n\n`;
+  return `id: ${id}\ndata: ${toSharedJson(data)}\n\n`;
+}
+
+const encoded = new WeakMap<object, string>();
+
+/** A frozen value, such as an event that many streams are given, is encoded once. */
+function toSharedJson(data: unknown): string {
+  if (typeof data !== "object" || data === null || !Object.isFrozen(data)) return toJson(data) ?? "null";
+  const known = encoded.get(data) ?? toJson(data) ?? "null";
+  encoded.set(data, known);
+  return known;
 }
