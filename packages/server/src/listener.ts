@@ -42,7 +42,11 @@ const maxConnections = 10_000;
 export async function startListener({ host, port, logger }: ListenerOptions): Promise<Listener> {
   let handler: RequestHandler = answerStarting;
   let closing: Promise<void> | undefined;
-  const server = createServer(timeouts, (request, response) => {
+  // Clients that would like HTTP/2 say `Upgrade: h2c` with their first request, and are to have its answer all the same.
+  // Node before 24.9 knows no such option: there, all upgrades go to the socket door, which answers these with 404.
+  const shouldUpgradeCallback = (request: IncomingMessage): boolean =>
+    request.headers.upgrade?.toLowerCase() === "websocket" && server.listenerCount("upgrade") > 0;
+  const server = createServer({ ...timeouts, shouldUpgradeCallback }, (request, response) => {
     // A kept-alive connection would hold the close up after its last answer.
     response.on("close", () => closing && setImmediate(() => server.closeIdleConnections()));
     void handler(request, response);

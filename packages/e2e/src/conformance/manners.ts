@@ -95,6 +95,7 @@ const harmless: readonly Record<string, string>[] = [
   { "x-http-method-override": "DELETE" },
   { "x-forwarded-host": "evil.example", "x-forwarded-proto": "https", forwarded: "for=_x" },
   { te: "trailers" },
+  { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQAoAAAAAIAAAAA" },
   { expect: "100-continue" },
   { constructor: "x", __proto__x: "y" },
   { "x-long": "x".repeat(8_000) },
