@@ -92,8 +92,7 @@ describe("what comes with any request is read as HTTP has it", () => {
     const asked = await ask({ ...request, method: "OPTIONS", headers: preflight });
     expect([asked.status, asked.body]).toEqual([204, ""]);
     const options = await ask({ ...request, method: "OPTIONS" });
-    expect([204, 405]).toContain(options.status);
-    expect(allowOf(options)).toEqual(allow);
+    expect([options.status, options.body, allowOf(options)]).toEqual([204, "", allow]);
     if (operation.method !== "GET") return;
     const [head, get] = [await ask({ ...request, method: "HEAD" }), await ask(request)];
     expect([head.status, head.body, namesOf(head)]).toEqual([get.status, "", namesOf(get)]);

@@ -163,6 +163,16 @@ test("a path that is served refuses other methods with 405 and names its own", a
   }
 });
 
+test("OPTIONS that is no preflight names the methods of a path, without the token too", async () => {
+  await using doors = await startTestDoors();
+  const paths = { "/health": "GET", "/openapi.json": "GET", "/docs/": "GET", "/ws": "GET", "/api/v1/tickets": "POST" };
+  for (const [path, method] of Object.entries({ ...paths, "/api/v1/spawn": "POST", "/v1/models": "GET" })) {
+    const answer = await fetch(doors.url + path, { method: "OPTIONS" });
+    const allow = method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+    expect([path, answer.status, answer.headers.get("allow"), await answer.text()]).toEqual([path, 204, allow, ""]);
+  }
+});
+
 test("HEAD is answered like GET, without a body", async () => {
   await using doors = await startTestDoors({ ports: { agents: { list: async () => ({ agents: [] }) } } });
   const statuses = { "/health": 200, "/openapi.json": 200, "/docs/": 200, "/api/v1/agents": 200, "/nothing": 404 };

@@ -59,11 +59,12 @@ export function createHttpApp(options: HttpDoorOptions): HttpApp {
   return app;
 }
 
-/** One method at a path, and 405 for the others. */
+/** One method at a path; OPTIONS names it, and the others are 405. */
 function serve(app: HttpApp, method: "GET" | "POST", path: string, handler: Handler<HttpVariables>): void {
+  const allow = method === "GET" ? "GET, HEAD, OPTIONS" : `${method}, OPTIONS`;
   app.on(method, path, handler);
+  app.options(path, () => new Response(null, { status: 204, headers: { allow } }));
   app.all(path, (c) => {
-    const allow = method === "GET" ? "GET, HEAD, OPTIONS" : `${method}, OPTIONS`;
     const response = errorResponse(new KsiError("METHOD_NOT_ALLOWED", `${c.req.path} is asked with ${allow}.`));
     response.headers.set("allow", allow);
     return response;
