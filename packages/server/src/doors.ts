@@ -32,6 +32,8 @@ export interface HttpDoorOptions extends DoorOptions {
   readonly debug: boolean;
   /** When it aborts, open event streams end in peace: their clients resume elsewhere or later. */
   readonly closing: AbortSignal;
+  /** How long a client may go on sending a body that was refused. Default 5,000. */
+  readonly lingerMs?: number;
 }
 
 /** What the WebSocket door can be told beside that. */

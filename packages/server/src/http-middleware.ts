@@ -1,10 +1,12 @@
 /** What every HTTP answer has, whichever surface gave it: a line in the log, an id, safe headers, CORS. */
 import { randomUUID } from "node:crypto";
+import type { HttpBindings } from "@hono/node-server";
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import type { DoorOptions } from "./doors.ts";
 
 export interface HttpVariables {
+  Bindings: HttpBindings;
   Variables: { requestId: string };
 }
 

@@ -15,6 +15,7 @@ import {
 } from "./http-middleware.ts";
 import { logCallError } from "./log-call-error.ts";
 import { serveOpenAi } from "./openai-door.ts";
+import { closeAfterRefusedBody } from "./refused-bodies.ts";
 import { serveRest } from "./rest-door.ts";
 import { serveTrpc } from "./trpc-door.ts";
 
@@ -29,7 +30,13 @@ export type HttpApp = Hono<HttpVariables>;
 export function createHttpApp(options: HttpDoorOptions): HttpApp {
   const app: HttpApp = new Hono();
   const admission = createAdmission(options);
-  app.use(traceRequests(options), setSecurityHeaders, checkRequest(options), allowOrigins(options));
+  app.use(
+    closeAfterRefusedBody(options),
+    traceRequests(options),
+    setSecurityHeaders,
+    checkRequest(options),
+    allowOrigins(options),
+  );
 
   serve(app, "GET", "/health", async (c) => {
     const health = await options.health();

@@ -29,19 +29,13 @@ export function send(origin: string, { method, path, headers, body, isChunked }:
   const length = body === undefined || isChunked ? undefined : String(Buffer.byteLength(body));
   const all = Object.entries({ ...headers, "content-length": length });
   const sent = Object.fromEntries(all.filter(([, value]) => value !== undefined));
-  // Who answers before it has read a large body may close its connection later, while the next request is on it.
-  const agent = isLarge(body) ? new Agent({ keepAlive: true }) : shared;
-  const request = openRequest({ agent, hostname, port, method, path, headers: sent });
+  const request = openRequest({ agent: shared, hostname, port, method, path, headers: sent });
   const answered = readAnswer(request, path.startsWith("/api/")).catch((cause: Error) => {
     throw new Error(`No answer to ${method} ${path} ${String(body).slice(0, 100)}: ${cause.message}`, { cause });
   });
   if (body !== undefined && isChunked) request.write(body);
   request.end(isChunked ? undefined : body);
   return answered;
-}
-
-function isLarge(body: ApiRequest["body"]): boolean {
-  return body !== undefined && body.length > 1_000_000;
 }
 
 function readAnswer(request: ClientRequest, isCut: boolean): Promise<Answer> {
