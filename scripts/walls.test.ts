@@ -3,7 +3,7 @@
  * like ours, and has to be reported. On our own house the check has to have read every source file.
  */
 import { execFile } from "node:child_process";
-import { glob, mkdir, symlink, writeFile } from "node:fs/promises";
+import { glob, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { createTempFolder } from "@ksi/testing";
@@ -11,7 +11,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import walls from "../.dependency-cruiser.mjs";
 
 interface Cruise {
-  modules: { source: string }[];
+  modules: { source: string; dependencies: { module: string; dependencyTypes: string[] }[] }[];
   summary: { violations: { from: string; rule: { name: string } }[] };
 }
 
@@ -115,6 +115,23 @@ describe("a small house", () => {
     expect(modules.map(({ source }) => source)).toEqual(expect.arrayContaining(Object.keys(clean)));
   });
 
+  test("is told of every import that the manifest of its package does not list", async () => {
+    await using folder = await createTempFolder();
+    await buildHouse(folder.path);
+    const manifest = { name: "@ksi/core", dependencies: { "@ksi/contract": "*" }, devDependencies: { ioredis: "*" } };
+    await build(folder.path, {
+      "packages/core/package.json": JSON.stringify(manifest),
+      "packages/core/src/fault.ts": 'import "node:fs"; import "@ksi/core"; import "vitest"; import "zod/mini";',
+      "examples/01-hello/package.json": JSON.stringify({ peerDependencies: { "@ksi/client": "*" } }),
+    });
+    const all = await unlisted(folder.path, await cruise(folder.path));
+    expect(all.filter((line) => line.startsWith("packages/core ") || line.startsWith("examples/"))).toEqual([
+      "examples/01-hello imports zod",
+      "packages/core imports @ksi/testing",
+      "packages/core imports zod",
+    ]);
+  });
+
   describe("with one fault for every rule", () => {
     let violations: Cruise["summary"]["violations"] = [];
 
@@ -139,10 +156,45 @@ describe("a small house", () => {
   });
 });
 
-test("in our own house every source file is read", async () => {
-  const { modules } = await cruise(root);
-  const read = new Set(modules.map(({ source }) => source));
-  const files = await Array.fromAsync(glob("packages/*/src/**/*.ts", { cwd: root }));
-  expect(files.length).toBeGreaterThan(100);
-  expect(files.filter((file) => !read.has(file))).toEqual([]);
+describe("in our own house", () => {
+  let ours: Cruise;
+
+  beforeAll(async () => {
+    ours = await cruise(root);
+  });
+
+  test("every source file is read", async () => {
+    const read = new Set(ours.modules.map(({ source }) => source));
+    const files = await Array.fromAsync(glob("packages/*/src/**/*.ts", { cwd: root }));
+    expect(files.length).toBeGreaterThan(100);
+    expect(files.filter((file) => !read.has(file))).toEqual([]);
+  });
+
+  // knip takes it that a private package may import all of ours, everybody what the root lists, and each what is only
+  // a peer of something listed.
+  test("every package lists what it imports, its tests included", async () => {
+    expect(await unlisted(root, ours)).toEqual([]);
+  });
 });
+
+/** `packages/x imports y`, for each stranger or package of ours that is not in the manifest of whoever imports it. */
+async function unlisted(folder: string, { modules }: Cruise): Promise<string[]> {
+  const lines = new Set<string>();
+  for (const { source, dependencies } of modules) {
+    const [owner] = /^(packages|examples)\/[^/]+/.exec(source) ?? [];
+    if (!owner || source.includes("/dist/")) continue;
+    const listed = await namesIn(join(folder, owner, "package.json"));
+    for (const { module, dependencyTypes } of dependencies) {
+      if (module.startsWith(".") || dependencyTypes.includes("core")) continue;
+      const [name = module] = /^(@[^/]+\/)?[^/]+/.exec(module) ?? [];
+      if (!listed.has(name)) lines.add(`${owner} imports ${name}`);
+    }
+  }
+  return [...lines].sort();
+}
+
+/** With its own name, and with vitest, which runs all tests from the root. */
+async function namesIn(manifest: string): Promise<Set<string>> {
+  const { name, dependencies, devDependencies, peerDependencies } = JSON.parse(await readFile(manifest, "utf8"));
+  return new Set([name, "vitest", ...Object.keys({ ...dependencies, ...devDependencies, ...peerDependencies })]);
+}
