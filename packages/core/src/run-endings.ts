@@ -3,6 +3,7 @@ import type { WireError } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { RunRecord } from "./run-record.ts";
 import type { Ending } from "./run-store.ts";
+import { listReadyModels } from "./runners/probe.ts";
 import type { Runner, TurnOutcome } from "./runners/runner.ts";
 
 /** `elapsedMs` from the start of the agent. */
@@ -39,10 +40,11 @@ export function timedOut({ timeout_ms }: RunRecord): KsiError {
   return new KsiError("RUN_TIMED_OUT", message);
 }
 
-/** Says what is served, since the model's name is most often a slip. */
-export function noRunner(model: string, runners: readonly Runner[]): WireError {
-  const served = [...new Set(runners.flatMap((runner) => runner.models))].join(", ");
-  return { code: "MODEL_NOT_FOUND", message: `No runner serves the model ${model}. Served here: ${served || "none"}.` };
+/** Says what would run now, since the model's name is most often a slip. */
+export async function noRunner(model: string, runners: readonly Runner[]): Promise<KsiError> {
+  const ready = await listReadyModels(runners);
+  const advice = ready ? `Ready here: ${ready}.` : "No other is ready here either: the daemon's status says why.";
+  return new KsiError("MODEL_NOT_FOUND", `No runner serves the model ${model}. ${advice}`);
 }
 
 /** The agent has worked, and what it answered is in the turn log at best. */

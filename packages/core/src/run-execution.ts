@@ -67,7 +67,8 @@ export async function startExecution(job: RunJob, options: ExecutionOptions): Pr
   const { runs, runners, worker_id, logger, closing } = options;
   const runner = runners.find((candidate) => candidate.serves(job.model));
   if (!runner) {
-    const rejected = await retryWhileAway(() => runs.reject(job, noRunner(job.model, runners)), closing);
+    const error = (await noRunner(job.model, runners)).toJSON();
+    const rejected = await retryWhileAway(() => runs.reject(job, error), closing);
     if (rejected) logger.warn(logFields(job, { status: "failed", model: job.model }), "No runner serves this model.");
     options.onNext(rejected?.next);
     return undefined;

@@ -1,8 +1,11 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Image, RunEvent } from "@ksi/contract";
+import type { Image, RunEvent, SpawnInput } from "@ksi/contract";
+import type { KsiError } from "@ksi/contract/errors";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
+import { noRunner } from "./run-endings.ts";
+import type { Runner } from "./runners/runner.ts";
 import { spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 
@@ -47,10 +50,25 @@ test("a result is waited for, and given as soon as it is there", async () => {
   expect(await waiting).toMatchObject({ status: "completed", result: "done" });
 });
 
-test("a model that nobody serves is refused with the names of those that are", async () => {
-  await using fresh = await startFreshCore();
-  const refused = fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x", model: "gpt-0" });
-  await expect(refused).rejects.toMatchObject({ code: "MODEL_NOT_FOUND", message: expect.stringContaining("echo") });
+test("a model that nobody serves is refused with the names of those that would run now", async () => {
+  const gone: Runner = {
+    ...createManualRunner(),
+    probe: async () => ({ name: "manual", available: false, models: ["manual"], advice: "Install it." }),
+  };
+  const refusal = async (runners: Runner[], more: Partial<SpawnInput>) => {
+    await using fresh = await startFreshCore({ runners });
+    const refused = fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x", ...more });
+    return await refused.then(String, ({ code, message }: KsiError) => `${code}: ${message}`);
+  };
+  const unknown = { model: "gpt-0" };
+  expect(await refusal([createManualRunner()], unknown)).toBe(
+    "MODEL_NOT_FOUND: No runner serves the model gpt-0. Ready here: manual, echo.",
+  );
+  expect(await refusal([gone], unknown)).toMatch(/Ready here: echo\.$/);
+  expect((await noRunner("gpt-0", [gone])).message).toMatch(/No other is ready here either/);
+  const image = { model: "echo", images: [{ media_type: "image/png", data: "AAAA" }] } satisfies Partial<SpawnInput>;
+  expect(await refusal([createManualRunner()], image)).toMatch(/Choose one that does: manual\.$/);
+  expect(await refusal([gone], image)).toMatch(/No model that is ready here does\.$/);
 });
 
 test("images go to the runner with their run, are given to nobody else, and are dropped when it ends", async () => {

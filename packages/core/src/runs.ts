@@ -12,6 +12,7 @@ import { noRunner } from "./run-endings.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
+import { listReadyModels } from "./runners/probe.ts";
 import type { Runner } from "./runners/runner.ts";
 import { createWorkingFolders } from "./working-folder.ts";
 
@@ -42,11 +43,8 @@ export function createRuns(options: RunsOptions): RunsPort {
       }
       const model = input.model ?? options.defaultModel;
       const runner = runners.find((candidate) => candidate.serves(model));
-      if (!runner) {
-        const { code, message } = noRunner(model, runners);
-        throw new KsiError(code, message);
-      }
-      if (input.images?.length && !runner.takesImages) throw noImages(model, runners);
+      if (!runner) throw await noRunner(model, runners);
+      if (input.images?.length && !runner.takesImages) throw await noImages(model, runners);
       const { session_id = randomUUID(), timeout_ms = options.runTimeoutMs, cwd, idempotency_key, ...rest } = input;
       const run = {
         ...withoutUndefined(rest),
@@ -151,9 +149,9 @@ function unknownRun(runId: string): KsiError {
   return new KsiError("NOT_FOUND", `There is no run ${runId}. It may have been deleted, or be older than the history.`);
 }
 
-function noImages(model: string, runners: readonly Runner[]): KsiError {
-  const others = runners.filter(({ takesImages }) => takesImages).flatMap(({ models }) => models);
-  const advice = others.length > 0 ? `Choose one that does: ${others.join(", ")}.` : "No model here does.";
+async function noImages(model: string, runners: readonly Runner[]): Promise<KsiError> {
+  const others = await listReadyModels(runners.filter(({ takesImages }) => takesImages));
+  const advice = others ? `Choose one that does: ${others}.` : "No model that is ready here does.";
   const message = `the model ${model} takes no images. ${advice}`;
   const details = { issues: [{ path: "images", message }] };
   return new KsiError("INVALID_INPUT", `images: ${message}`, { details });

@@ -3,6 +3,7 @@ import type { Health, RunnerStatus, SystemPort, SystemStatus } from "@ksi/contra
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 import type { RunIndex } from "./run-index.ts";
+import { probeRunners } from "./runners/probe.ts";
 import type { Runner } from "./runners/runner.ts";
 import { settlesWithin } from "./within.ts";
 
@@ -21,15 +22,12 @@ export interface SystemOptions {
   readonly onShutdown: () => void;
 }
 
-/** A probe may start a program; a status must not wait for one that hangs. */
-const probeMs = 3_000;
-
 export function createSystem(options: SystemOptions): SystemPort {
   const { store, keys, index, runners, defaultModel, version, startedAt } = options;
   return {
     async status() {
       const [statuses, agents, active_processes, queued, info] = await Promise.all([
-        Promise.all(runners.map(probe)),
+        probeRunners(runners),
         store.commands.zcard(keys.agents),
         index.count("running"),
         index.count("queued"),
@@ -62,13 +60,6 @@ export async function checkHealth(store: Store, version: string, deadlineMs = 1_
   const hasAnswered = (await settlesWithin(ping, deadlineMs)) && (await ping) === "PONG";
   if (!hasAnswered) return { status: "unavailable", version };
   return { status: "ok", redis_ping_ms: Math.round((performance.now() - sentAt) * 1_000) / 1_000, version };
-}
-
-async function probe(runner: Runner): Promise<RunnerStatus> {
-  const probing = runner.probe();
-  if (await settlesWithin(probing, probeMs)) return await probing;
-  const { name, models } = runner;
-  return { name, models: [...models], available: false, advice: `It did not answer within ${probeMs} ms.` };
 }
 
 function judge(runners: readonly RunnerStatus[]): SystemStatus["status"] {

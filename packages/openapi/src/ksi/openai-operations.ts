@@ -33,7 +33,7 @@ export const openAiErrorBody: ErrorBody = {
     404: text(
       "MODEL_NOT_FOUND",
       "There is no such model or session.",
-      "No runner serves the model gpt-4. Served here: sonnet.",
+      "No runner serves the model gpt-4. Ready here: sonnet.",
     ),
     408: text(
       "TIMEOUT",

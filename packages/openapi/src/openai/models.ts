@@ -3,8 +3,9 @@ import { KsiError, type SystemPort } from "@ksi/contract";
 import type { Model, ModelList } from "./chat-schemas.ts";
 
 /**
- * What the available runners list, and the default model. Runners may serve more names than they list. `created`, in
- * seconds, is the same for all, since nobody knows when a model was made.
+ * What the available runners list, and the default model, unless it is one of a runner that is not available. Runners
+ * may serve more names than they list. `created`, in seconds, is the same for all, since nobody knows when a model was
+ * made.
  */
 export async function listModels(system: SystemPort, created: number): Promise<ModelList> {
   const { runners, default_model } = await system.status();
@@ -13,7 +14,8 @@ export async function listModels(system: SystemPort, created: number): Promise<M
     if (!available) continue;
     for (const id of models) if (!owners.has(id)) owners.set(id, name);
   }
-  if (!owners.has(default_model)) owners.set(default_model, "ksi");
+  const isListed = runners.some(({ models }) => models.includes(default_model));
+  if (!isListed) owners.set(default_model, "ksi");
   const data = [...owners].map(([id, owned_by]): Model => ({ id, object: "model", created, owned_by }));
   return { object: "list", data };
 }
@@ -24,5 +26,6 @@ export async function getModel(system: SystemPort, created: number, id: string):
   const model = data.find((candidate) => candidate.id === id);
   if (model) return model;
   const listed = data.map((candidate) => candidate.id).join(", ");
-  throw new KsiError("MODEL_NOT_FOUND", `There is no model ${id.slice(0, 200)}. Listed here: ${listed}.`);
+  const advice = listed ? `Ready here: ${listed}.` : "No other is ready here either: GET /api/v1/status says why.";
+  throw new KsiError("MODEL_NOT_FOUND", `There is no model ${id.slice(0, 200)}. ${advice}`);
 }

@@ -95,6 +95,19 @@ test("the models are those that available runners list, and the default one", as
   expect(await errorOf(await handler(get("/v1/models/%E0%A4")))).toMatchObject({ status: 400 });
 });
 
+test("a model whose program is missing is neither listed nor named in advice, also where it is the default", async () => {
+  const fake = createFakePorts();
+  const claude = { name: "claude", available: false, models: ["sonnet", "opus"], advice: "Install it." };
+  fake.status = { default_model: "sonnet", runners: [claude, { name: "echo", available: true, models: ["echo"] }] };
+  const handler = createOpenAiRoutes(fake);
+  const { data } = modelList.parse(await (await handler(get("/v1/models"))).json());
+  expect(data.map(({ id }) => id)).toEqual(["echo"]);
+  const messageOf = async () => (await errorOf(await handler(get("/v1/models/gpt-0")))).message;
+  expect(await messageOf()).toBe("There is no model gpt-0. Ready here: echo.");
+  fake.status = { default_model: "sonnet", runners: [claude] };
+  expect(await messageOf()).toMatch(/No other is ready here either/);
+});
+
 test("every answer says how long it took and, if asked to, its request id", async () => {
   const handler = createOpenAiRoutes(createFakePorts(), {
     requestId: (request) => `req:${new URL(request.url).pathname}`,
