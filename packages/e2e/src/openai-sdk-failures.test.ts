@@ -1,6 +1,6 @@
 /** The openai SDK against a whole daemon: what it is refused, what it tries again, and how it leaves. */
 import { randomUUID } from "node:crypto";
-import { isAlive, until } from "@ksi/testing";
+import { isAlive, startFaultProxy, until } from "@ksi/testing";
 import {
   APIConnectionTimeoutError,
   APIError,
@@ -14,7 +14,6 @@ import {
   UnprocessableEntityError,
 } from "openai";
 import { afterAll, describe, expect, test } from "vitest";
-import { startBreakingProxy } from "./breaking-proxy.ts";
 import { watchConnections } from "./loopback-only.ts";
 import { ask, collect, deltasOf, textOf } from "./openai-chat.ts";
 import { connectOpenAi, listRuns, startScriptedDaemon } from "./openai-clients.ts";
@@ -104,25 +103,25 @@ describe("a retry", () => {
   const retries = { maxRetries: 3 };
 
   test("after a lost connection attaches to the run of the same Idempotency-Key", async () => {
-    await using proxy = await startBreakingProxy(daemon.url);
+    await using proxy = await startFaultProxy({ target: daemon.url });
     const session = randomUUID();
-    const client = connectOpenAi({ ...daemon, url: proxy.url }, retries);
+    const client = connectOpenAi({ ...daemon, url: `http://${proxy.address}` }, retries);
     const headers = { "Idempotency-Key": randomUUID() };
     const answering = client.chat.completions.create(ask("#start=400 hello", session), { headers });
     await until(async () => (await listRuns(daemon, session)).length === 1);
-    proxy.break();
+    proxy.cut();
     expect((await answering).choices[0]?.message.content).toBe("hello");
-    expect(proxy.connections).toBe(2);
+    expect(proxy.counts.accepted).toBe(2);
     expect(await listRuns(daemon, session)).toMatchObject([{ status: "completed" }]);
   });
 
   test("after a lost connection without a key is another run, and the first one is cancelled", async () => {
-    await using proxy = await startBreakingProxy(daemon.url);
+    await using proxy = await startFaultProxy({ target: daemon.url });
     const session = randomUUID();
-    const client = connectOpenAi({ ...daemon, url: proxy.url }, retries);
+    const client = connectOpenAi({ ...daemon, url: `http://${proxy.address}` }, retries);
     const answering = client.chat.completions.create(ask("#start=400 hello", session));
     await until(async () => (await listRuns(daemon, session)).length === 1);
-    proxy.break();
+    proxy.cut();
     expect((await answering).choices[0]?.message.content).toBe("hello");
     const statuses = (await listRuns(daemon, session)).map(({ status }) => status);
     expect(statuses).toEqual(["completed", "cancelled"]);
