@@ -189,6 +189,31 @@ test("with onGap the loop hears of the gap and goes on at the oldest event kept"
   expect(gaps).toMatchObject([{ after: expect.stringMatching(/\.2$/), oldest: expect.stringMatching(/\.7$/) }]);
 });
 
+test("a gap that a cut leaves behind is told in the middle of the loop, and which of the two kinds it is", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const run = await ksi.runs.attach(daemon.run_id);
+  daemon.log.append(...texts(1, 3));
+  const gaps: Gap[] = [];
+  const stream = run.events({ onGap: (gap) => gaps.push(gap) });
+  const reading = read(stream);
+  await until(() => stream.cursor?.endsWith(".3"));
+  const before = stream.cursor;
+  daemon.cut();
+  daemon.log.append(...texts(4, 6));
+  daemon.log.trim(2);
+  await until(() => stream.cursor?.endsWith(".9"));
+  expect(gaps).toEqual([{ after: before, oldest: expect.stringMatching(/\.7$/), reason: "trimmed" }]);
+
+  const beforeAnew = stream.cursor;
+  daemon.cut();
+  daemon.log.startOver();
+  daemon.log.append(...texts(20, 2), finalEvent);
+  expect(await reading).toEqual(["1", "2", "3", "8", "9", "20", "21"]);
+  expect(gaps[1]).toEqual({ after: beforeAnew, oldest: expect.stringMatching(/\.0$/), reason: "epoch_changed" });
+  expect(gaps).toHaveLength(2);
+});
+
 test("a failure of the daemon that passes is waited out, and one that stays ends the loop", async () => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
@@ -224,15 +249,21 @@ test("without a token, or for a run that does not exist, a loop rejects with the
   await expect(inbox).rejects.toMatchObject({ code: "INVALID_INPUT", details: { issues: [{ path: "agent_id" }] } });
 });
 
-test("all subscriptions of a client share one socket, which closes when the last of them ends", async () => {
+test("a thousand subscriptions share one socket, over a cut too, and it closes when the last of them ends", async () => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   const run = await ksi.runs.attach(daemon.run_id);
-  const readings = Array.from({ length: 20 }, () => read(run.events()));
-  await until(() => daemon.log.open === 20);
+  const count = 1_000;
+  const readings = Array.from({ length: count }, () => read(run.events()));
+  await until(() => daemon.log.open === count);
   expect(daemon.sockets).toBe(1);
-  daemon.log.append(...texts(1, 3), finalEvent);
-  for (const reading of readings) expect(await reading).toEqual(numbers(3));
+  daemon.log.append(...texts(1, 3));
+  await until(() => daemon.log.served === 3 * count);
+  daemon.cut();
+  await until(() => daemon.log.opened === 2 * count);
+  expect(daemon.sockets).toBe(1);
+  daemon.log.append(...texts(4, 2), finalEvent);
+  for (const received of await Promise.all(readings)) expect(received).toEqual(numbers(5));
   await until(() => daemon.sockets === 0);
 });
 

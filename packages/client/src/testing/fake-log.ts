@@ -6,6 +6,8 @@ export interface FakeLog<E> {
   append(...events: E[]): void;
   /** Forgets all but the last `keep` events. */
   trim(keep: number): void;
+  /** Forgets all, and numbers anew in another epoch, as a daemon does whose data are gone. */
+  startOver(): void;
   /** The next `times` follows fail at once. */
   failWith(error: KsiError, times: number): void;
   /** Ends what is being followed in peace, as a daemon that drains may. */
@@ -24,10 +26,11 @@ interface FollowOptions<E> {
   isLast?: (event: E) => boolean;
 }
 
-const epoch = 1_700_000_000_000;
+const firstEpoch = 1_700_000_000_000;
 
 export function createFakeLog<E>(): FakeLog<E> {
   const events: E[] = [];
+  let epoch = firstEpoch;
   const wakers = new Set<() => void>();
   const failures: KsiError[] = [];
   let oldest = 1;
@@ -36,7 +39,10 @@ export function createFakeLog<E>(): FakeLog<E> {
   let served = 0;
   let open = 0;
   const wakeAll = () => {
-    for (const wake of wakers) wake();
+    const woken = [...wakers];
+    // Here, and not by each that wakes: the second to wake would forget the first, which waits again by then.
+    wakers.clear();
+    for (const wake of woken) wake();
   };
 
   async function* read(
@@ -52,11 +58,10 @@ export function createFakeLog<E>(): FakeLog<E> {
       if (failure) throw failure;
       let number = firstNumber(start.lastEventId, start.from ?? from);
       while (!signal?.aborted && drains === drainsAtStart) {
-        if (number < oldest) throw trimmed();
+        if (number < oldest) throw gap("trimmed");
         const event = events[number - 1];
         if (event === undefined) {
           await new Promise<void>((resolve) => wakers.add(resolve));
-          wakers.clear();
           continue;
         }
         served++;
@@ -70,14 +75,22 @@ export function createFakeLog<E>(): FakeLog<E> {
   }
 
   function firstNumber(lastEventId: string | null | undefined, from: "oldest" | "now"): number {
-    if (lastEventId) return Number(lastEventId.split(".")[1]) + 1;
+    if (lastEventId) {
+      const [of, number] = lastEventId.split(".");
+      if (of !== String(epoch)) throw gap("epoch_changed");
+      return Number(number) + 1;
+    }
     return from === "oldest" ? oldest : events.length + 1;
   }
 
-  function trimmed() {
+  function gap(reason: "trimmed" | "epoch_changed") {
     return new KsiError("HISTORY_TRIMMED", "Events after this cursor are no longer kept.", {
-      details: { oldest: cursorOf(oldest - 1), reason: "trimmed" },
+      details: { oldest: cursorOf(oldest - 1), reason },
     });
+  }
+
+  function cursorOf(number: number): string {
+    return `${epoch}.${number}`;
   }
 
   return {
@@ -87,6 +100,11 @@ export function createFakeLog<E>(): FakeLog<E> {
     },
     trim(keep) {
       oldest = events.length - keep + 1;
+    },
+    startOver() {
+      events.length = 0;
+      oldest = 1;
+      epoch += 1;
     },
     failWith(error, times) {
       for (let time = 0; time < times; time++) failures.push(error);
@@ -106,8 +124,4 @@ export function createFakeLog<E>(): FakeLog<E> {
       return open;
     },
   };
-}
-
-function cursorOf(number: number): string {
-  return `${epoch}.${number}`;
 }
