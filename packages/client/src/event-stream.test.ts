@@ -82,6 +82,18 @@ test("a stream waits for a daemon that is not up yet, and goes on when it restar
   expect(await reading).toEqual(numbers(4));
 });
 
+test("a loop on a port to which the runtime never connects says so as for a daemon that is away", async () => {
+  // 6000 is one of those that the fetch standard blocks. Node tells of it before tRPC's client listens.
+  await using ksi = createKsiClient({ url: "http://127.0.0.1:6000" });
+  const abort = new AbortController();
+  const next = ksi.agents.inbox("bob", { signal: abort.signal })[Symbol.asyncIterator]().next();
+  await until(() => ksi.connection.error, { message: "the failure is told" });
+  expect(ksi.connection).toMatchObject({ state: "connecting", error: { code: "CONNECTION_LOST" } });
+  abort.abort();
+  expect(await next).toEqual({ done: true, value: undefined });
+  await until(() => ksi.connection.state === "idle");
+});
+
 test("the state of the connection is told as it changes", async () => {
   await using daemon = await startFakeDaemon();
   const states: string[] = [];

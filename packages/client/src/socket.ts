@@ -132,6 +132,7 @@ function trackedClass(Base: typeof WebSocket, sockets: Set<WebSocket>, onLost: (
       super(url, protocols);
       sockets.add(this);
       const deadline = setTimeout(() => this.close(), connectDeadlineMs);
+      void retellEarlyError(this);
       this.addEventListener("open", () => clearTimeout(deadline));
       this.addEventListener("close", () => {
         clearTimeout(deadline);
@@ -140,6 +141,21 @@ function trackedClass(Base: typeof WebSocket, sockets: Set<WebSocket>, onLost: (
       });
     }
   };
+}
+
+/**
+ * Node tells within the same task that it connects to no such port (6000, say), before tRPC's client listens, which
+ * would then wait for ever. What a network says comes in a later task, and is heard.
+ */
+async function retellEarlyError(socket: WebSocket): Promise<void> {
+  let isEarly = false;
+  const onError = () => {
+    isEarly = true;
+  };
+  socket.addEventListener("error", onError);
+  for (let microtask = 0; microtask < 10; microtask++) await undefined;
+  socket.removeEventListener("error", onError);
+  if (isEarly) setTimeout(() => socket.dispatchEvent(new Event("error")));
 }
 
 function noWebSocket(): KsiError {
