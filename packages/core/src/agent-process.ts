@@ -64,6 +64,8 @@ export interface AgentProcess {
 export interface AgentExit {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
+  /** It was ended because this process stood still for too long (see silence.ts). */
+  readonly isReaped: boolean;
   /** The last of its stderr. */
   readonly stderr: string;
 }
@@ -152,8 +154,11 @@ function watch(child: ChildProcess, pid: number, { guard, limits, logger }: Watc
     if (!isGone) logger.error({ pid }, "A process of an agent withstands SIGKILL.");
     await closeOutput(closed.promise, outputs);
     guard.ended();
-    ended.resolve({ code: child.exitCode, signal: child.signalCode, stderr: tail() });
+    const { exitCode: code, signalCode: signal } = child;
+    ended.resolve({ code, signal, isReaped: guard.reaped.aborted, stderr: tail() });
   }
+  // Also here: it may have been between its announcement and its start, and then the reaper found nobody.
+  guard.reaped.addEventListener("abort", () => void leave(endSteps(limits)), { once: true });
   // What an agent leaves in the background ends with its turn: nobody would ever end it otherwise.
   child.once("exit", () => {
     gone.abort();

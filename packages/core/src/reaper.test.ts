@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { type ClaudeStandIn, createClaudeStandIn, findByMarker, isAlive, until } from "@ksi/testing";
+import { createClaudeStandIn, findByMarker, isAlive, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startReaper } from "./reaper.ts";
+import { longestSilenceMs } from "./silence.ts";
+import { beatMs, workerTtlMs } from "./worker-beat.ts";
 
 test("nothing of a daemon outlives its SIGKILL: agents and grandchildren that ignore signals, then the reaper", async () => {
   await using daemon = await startDaemon("#fork #hang #ignore=SIGINT,SIGTERM");
@@ -27,6 +29,48 @@ test.each(["SIGINT", "SIGHUP", "SIGTERM"] as const)(
     await until(() => pids.every((pid) => !isAlive(pid)), { deadlineMs: 5_000 });
   },
 );
+
+test("a daemon that stands still loses its agents in time, is told when it goes on, and keeps the reaper for the next", async () => {
+  await using daemon = await startDaemon("#fork #hang #ignore=SIGINT,SIGTERM");
+  const children = await until(async () => {
+    const forked = await daemon.standIn.children();
+    return forked.length === 3 && forked;
+  });
+  const reaper = await daemon.reaper();
+  const pids = [...findByMarker(daemon.marker), ...children.map(({ pid }) => pid)];
+  expect(pids.length).toBeGreaterThanOrEqual(4);
+  daemon.process.kill("SIGSTOP");
+  const stoppedAt = performance.now();
+  await until(() => pids.every((pid) => !isAlive(pid)), { deadlineMs: workerTtlMs - beatMs });
+  expect(performance.now() - stoppedAt).toBeGreaterThan(2_000);
+
+  expect(isAlive(reaper)).toBe(true);
+  daemon.process.kill("SIGCONT");
+  expect(await daemon.exit(0)).toEqual({ code: null, signal: "SIGKILL", isReaped: true });
+  daemon.order("agent say this");
+  expect(await daemon.exit(1)).toEqual({ code: 0, signal: null, isReaped: false });
+  expect(await daemon.reaper()).toBe(reaper);
+});
+
+test("a daemon whose event loop is blocked for two seconds keeps its agents", async () => {
+  await using daemon = await startDaemon("#start=4500 say this");
+  await reaches(1_000);
+  daemon.order("block 2000");
+  expect(await daemon.exit(0)).toEqual({ code: 0, signal: null, isReaped: false });
+});
+
+test("a machine that stood still as a whole leaves everybody where they were", async () => {
+  await using daemon = await startDaemon("#start=8000 say this");
+  const reaper = await daemon.reaper();
+  await reaches(500);
+  for (const pid of [reaper, pidOf(daemon.process)]) process.kill(pid, "SIGSTOP");
+  await reaches(longestSilenceMs + 500);
+  process.kill(reaper, "SIGCONT");
+  // The daemon gets the processor later than the reaper, which must have patience.
+  await reaches(1_000);
+  daemon.process.kill("SIGCONT");
+  expect(await daemon.exit(0)).toEqual({ code: 0, signal: null, isReaped: false });
+});
 
 test("an agent that was announced and not yet recorded is ended too", async () => {
   await using reaper = startReaper({ logger: { warn: () => {} } });
@@ -66,30 +110,49 @@ test("a reaper that dies is replaced, and told again of what runs", async () => 
   await exited;
 });
 
-/** A real parent process with one agent, as a daemon is; it prints its marker when the agent has the prompt. */
+/**
+ * A real parent process with an agent, as a daemon is. It prints its marker when the agent has the prompt, and how each
+ * agent ended; on stdin it takes orders.
+ */
 async function startDaemon(prompt: string) {
   const standIn = await createClaudeStandIn();
   const program = `
+    import { createInterface } from "node:readline";
     import { startReaper } from ${JSON.stringify(new URL("./reaper.ts", import.meta.url).href)};
     import { startAgentProcess } from ${JSON.stringify(new URL("./agent-process.ts", import.meta.url).href)};
     const logger = { warn() {}, error() {} };
     const reaper = startReaper({ logger });
     const env = { PATH: process.env.PATH };
-    const agent = await startAgentProcess({ run_id: "r", file: ${JSON.stringify(standIn.bin)}, args: [], cwd: "/", env, reaper, logger });
-    agent.send(${JSON.stringify(prompt)});
-    for await (const line of agent.lines) { console.log(reaper.marker); break; }
+    async function start(prompt) {
+      const agent = await startAgentProcess({ run_id: "r", file: ${JSON.stringify(standIn.bin)}, args: [], cwd: "/", env, reaper, logger });
+      agent.send(prompt);
+      agent.ended.then(({ code, signal, isReaped }) => console.log(JSON.stringify({ code, signal, isReaped })));
+      for await (const _ of agent.lines) {}
+    }
+    start(${JSON.stringify(prompt)});
+    console.log(reaper.marker);
+    for await (const line of createInterface({ input: process.stdin })) {
+      const [order, rest] = [line.slice(0, 5), line.slice(6)];
+      if (order === "agent") start(rest);
+      if (order === "block") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(rest));
+    }
     setInterval(() => {}, 1e6);`;
   const parent = spawn(process.execPath, ["--input-type=module", "-e", program], {
     // A group of its own, as a terminal gives it.
     detached: true,
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", "inherit"],
   });
-  const marker = await firstLine(parent, standIn);
+  const lines: string[] = [];
+  createInterface({ input: parent.stdout }).on("line", (line) => lines.push(line));
+  const marker = await until(() => lines[0], { message: "the daemon has started" });
+  await until(async () => (await standIn.turns()).length > 0, { message: "the agent has its prompt" });
   return {
     process: parent,
     standIn,
     marker,
     reaper: () => until(() => reaperOf(parent.pid, marker)),
+    order: (line: string) => void parent.stdin.write(`${line}\n`),
+    exit: async (i: number) => JSON.parse(await until(() => lines[i + 1], { message: `agent ${i} has ended` })),
     async [Symbol.asyncDispose]() {
       parent.kill("SIGKILL");
       await until(() => findByMarker(marker).length === 0);
@@ -98,11 +161,10 @@ async function startDaemon(prompt: string) {
   };
 }
 
-async function firstLine(parent: ChildProcess, standIn: ClaudeStandIn): Promise<string> {
-  if (!parent.stdout) throw new Error("the daemon has no stdout");
-  for await (const line of createInterface({ input: parent.stdout })) return line;
-  await standIn[Symbol.asyncDispose]();
-  throw new Error("the daemon ended before its agent spoke");
+/** Here the time that passes is what is tested. */
+async function reaches(ms: number): Promise<void> {
+  const start = performance.now();
+  await until(() => performance.now() - start > ms);
 }
 
 /** Found by its command line, since it carries no marker. */

@@ -1,15 +1,18 @@
 /**
- * The daemon's side of the reaper, which ends the agents of a daemon that was killed (see reaper-process.ts).
+ * The daemon's side of the reaper, which ends the agents of a daemon that was killed or stands still (see
+ * reaper-process.ts).
  *
  * States: idle (no process yet) → running (from the first guarded agent on) → closed. A reaper that dies is replaced,
  * and told again of every agent that runs. Whether the daemon closes the pipe or dies with it open is all the same to
- * the reaper: agents that are still recorded are ended.
+ * the reaper: agents that are still recorded are ended. While there are any, it is shown that the daemon lives.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "./logger.ts";
 import { createProcessList, type ProcessList } from "./process-list.ts";
+import { signMs } from "./silence.ts";
 
 /** Keeps watch over agents. One for each daemon or worker process. */
 export interface Reaper extends AsyncDisposable {
@@ -29,6 +32,8 @@ export interface Guard {
   readonly marker: string;
   /** Who of this machine has such an entry; one for all agents. */
   readonly processes: ProcessList;
+  /** Aborts when the reaper ends the agent, because this process gave no sign of life for too long. */
+  readonly reaped: AbortSignal;
   started(pid: number): void;
   /** Nothing of the agent runs any more. */
   ended(): void;
@@ -43,10 +48,11 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
   const nonce = randomBytes(8).toString("hex");
   const marker = `${tagName}=${nonce}.`;
   const processes = createProcessList(tagName);
-  const agents = new Map<number, number | undefined>();
+  const agents = new Map<number, Guarded>();
   let agentsSoFar = 0;
   let isClosed = false;
   let reaper: ChildProcess | undefined;
+  let signs: NodeJS.Timeout | undefined;
 
   const tell = (line: string) => {
     reaper ??= startProcess();
@@ -60,7 +66,8 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
     started.stdin?.on("error", () => {});
     started.on("error", (error) => lost(error));
     started.on("exit", (code, signal) => lost({ code, signal }));
-    for (const [agent, pid] of agents) started.stdin?.write(`${record(agent, pid)}\n`);
+    for (const [agent, { pid }] of agents) started.stdin?.write(`${record(agent, pid)}\n`);
+    if (started.stdout) createInterface({ input: started.stdout }).on("line", hear);
 
     function lost(reason: unknown): void {
       if (reaper !== started || isClosed) return;
@@ -72,8 +79,16 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
     return started;
   }
 
+  function hear(line: string): void {
+    const agent = agents.get(Number(/^!(\d+)$/.exec(line)?.[1]));
+    if (!agent || agent.reaped.signal.aborted) return;
+    logger.warn({ run_id: agent.run_id }, "This process stood still for too long, so the reaper ends an agent.");
+    agent.reaped.abort();
+  }
+
   const close = async () => {
     isClosed = true;
+    clearInterval(signs);
     if (!reaper || reaper.exitCode !== null || reaper.signalCode !== null) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     reaper.ref();
@@ -88,24 +103,37 @@ export function startReaper({ logger }: ReaperOptions): Reaper {
     guard(run_id) {
       const agent = ++agentsSoFar;
       const tag = `${nonce}.${agent}.`;
-      agents.set(agent, undefined);
+      const guarded: Guarded = { run_id, pid: undefined, reaped: new AbortController() };
+      agents.set(agent, guarded);
       tell(record(agent, undefined));
+      signs ??= setInterval(() => reaper?.stdin?.write("~\n"), signMs).unref();
       return {
         environment: { [tagName]: `${tag}${run_id}` },
         marker: `${tagName}=${tag}`,
         processes,
+        reaped: guarded.reaped.signal,
         started(pid) {
-          agents.set(agent, pid);
+          guarded.pid = pid;
           tell(record(agent, pid));
         },
         ended() {
-          if (agents.delete(agent) && !isClosed) tell(`-${agent}`);
+          if (!agents.delete(agent) || isClosed) return;
+          tell(`-${agent}`);
+          if (agents.size > 0) return;
+          clearInterval(signs);
+          signs = undefined;
         },
       };
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+interface Guarded {
+  readonly run_id: string;
+  pid: number | undefined;
+  readonly reaped: AbortController;
 }
 
 const tagName = "KSI_RUN_TAG";
@@ -121,12 +149,12 @@ function spawnReaper(marker: string): ChildProcess {
   const child = spawn(process.execPath, ["--max-old-space-size=32", entry, marker], {
     // A session of its own: neither Ctrl-C nor the end of the terminal reaches it.
     detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
+    stdio: ["pipe", "pipe", "ignore"],
     cwd: "/",
     // Nothing inherited: it must not carry the marker of an agent that the daemon itself may run in.
     env: { PATH: process.env.PATH },
   });
   child.unref();
-  (child.stdin as { unref?: () => void } | null)?.unref?.();
+  for (const pipe of [child.stdin, child.stdout]) (pipe as { unref?: () => void } | null)?.unref?.();
   return child;
 }

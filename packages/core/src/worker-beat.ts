@@ -16,10 +16,14 @@ import type { RunIndex } from "./run-index.ts";
 import type { CancelOrder } from "./run-store.ts";
 import { startTicker } from "./ticker.ts";
 
-const beatMs = 1_000;
+/** @internal for the test of silence.ts */
+export const beatMs = 1_000;
 
-/** A worker without a beat for this long is dead to the others. A busy machine must not look like a dead worker. */
-export const workerTtlMs = 5_000;
+/**
+ * A worker without a beat for this long is dead to the others. A busy machine must not look like a dead worker, and one
+ * that stands still must have lost its agents by then (silence.ts).
+ */
+export const workerTtlMs = 6_000;
 
 export interface BeatOptions {
   readonly worker_id: string;

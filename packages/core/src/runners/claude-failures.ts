@@ -29,6 +29,13 @@ export function failureOfExit(exit: AgentExit, { session_id, badLine }: ExitFact
   const cause = new Error(`claude ended with ${describeExit(exit)}; the last of its stderr: ${exit.stderr.trim()}`);
   if (saysInUse(exit)) return sessionInUse(session_id, cause);
   if (saysNoConversation(exit.stderr)) return sessionNotFound(session_id, cause);
+  if (exit.isReaped) {
+    return fail(
+      "WORKER_LOST",
+      "The worker stood still for some seconds while the agent was working, so the agent was ended. The run is not repeated, since the agent may have changed things; look at what it did, then spawn it again.",
+      cause,
+    );
+  }
   const schema = /--json-schema is not a valid JSON Schema: (.{1,300})/.exec(exit.stderr)?.[1];
   if (schema)
     return fail(

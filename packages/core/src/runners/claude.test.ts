@@ -50,6 +50,26 @@ test("a turn streams its words, then gives its result, usage, cost and what to r
   await turn.ended;
 });
 
+test("a turn whose agent the reaper has to end, or finds too early, fails as WORKER_LOST and leaves nothing", async () => {
+  await using scene = await startScene();
+  const { reaper, logger } = scene.bench;
+  const reaped = new AbortController();
+  const guard = (run_id: string) => ({ ...reaper.guard(run_id), reaped: reaped.signal });
+  const claude = createClaudeRunner({
+    bin: scene.standIn.bin,
+    env: process.env,
+    reaper: { ...reaper, guard },
+    logger,
+    limits: { terminateMs: 50 },
+  });
+  const turn = scene.bench.start(claude, { prompt: "#hang #fork=session #ignore=SIGINT,SIGTERM" });
+  const [child] = await until(async () => (await scene.standIn.children()).length > 0 && scene.standIn.children());
+  reaped.abort();
+  await expect(turn.outcome).rejects.toMatchObject({ code: "WORKER_LOST" });
+  await turn.ended;
+  expect(child && isAlive(child.pid)).toBe(false);
+});
+
 test("the next turn of a session resumes it, and has a cost of its own", async () => {
   await using scene = await startScene();
   const { session_id, memory } = await firstTurn(scene);
