@@ -35,7 +35,8 @@ const agents = new Map<string, number | undefined>();
 /** Those of `agents` that a silence has ended. */
 const ended = new Set<string>();
 const processes = createProcessList(marker.slice(0, marker.indexOf("=")));
-const tree = createProcessTree(marker, { processes, sincePid: process.pid });
+// Since the daemon, not since this process, which may have taken the place of one that died.
+const tree = createProcessTree(marker, { processes, sincePid: process.ppid });
 let watch: { readonly heard: () => void; readonly stop: () => void } | undefined;
 
 const lines = createInterface({ input: process.stdin });

@@ -94,20 +94,22 @@ test("with nothing left to guard, closing ends the reaper at once and touches no
   bystander.kill("SIGKILL");
 });
 
-test("a reaper that dies is replaced, and told again of what runs", async () => {
+test("a reaper that dies is replaced by one that ends all that runs, also what is older than it and an orphan", async () => {
   const warned: string[] = [];
   await using reaper = startReaper({ logger: { warn: (_fields, message) => void warned.push(message) } });
-  const { environment, started } = reaper.guard("run-1");
-  const agent = spawn("sleep", ["73"], { detached: true, stdio: "ignore", env: { ...process.env, ...environment } });
+  const { environment, marker, started } = reaper.guard("run-1");
+  const env = { ...process.env, ...environment };
+  const script = "(setsid sleep 73 &) ; exec sleep 73";
+  const agent = spawn("sh", ["-c", script], { detached: true, stdio: "ignore", env });
   started(pidOf(agent));
+  await until(() => findByMarker(marker).length === 2);
   const first = await until(() => reaperOf(process.pid, reaper.marker));
   process.kill(first, "SIGKILL");
   await until(() => warned.length > 0);
   reaper.guard("run-2").ended();
   await until(() => reaperOf(process.pid, reaper.marker));
-  const exited = once(agent, "exit");
   await reaper.close();
-  await exited;
+  expect(findByMarker(marker)).toEqual([]);
 });
 
 /**
