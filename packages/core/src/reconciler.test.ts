@@ -1,11 +1,12 @@
 import type { RunEvent } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { Worker as BareWorker } from "bullmq";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { channels } from "./redis/keys.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 import { startWorkerProcess } from "./testing/start-worker-process.ts";
+import { workerTtlMs } from "./worker-beat.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 
@@ -42,7 +43,7 @@ test("a worker that is killed before the prompt was handed gives its run to anot
 
   worker.kill("SIGKILL");
   await fresh.startWorker();
-  const [turn] = await until(() => manual.turns.length === 1 && manual.turns, { deadlineMs: 12_000 });
+  const [turn] = await until(() => manual.turns.length === 1 && manual.turns, { deadlineMs: 10_000 });
   turn?.complete("second attempt");
   expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed" });
 
@@ -76,6 +77,21 @@ test("a worker that was stopped for too long writes nothing when it goes on", as
   const next = await runs.spawn({ ...spawnDefaults, prompt: "y" });
   expect(await runs.result({ run_id: next.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
 });
+
+test("a process that did not run itself believes no worker dead until it has looked for long enough again", async () => {
+  await using fresh = await startFreshCore({ runners: [createNamesOnly()] });
+  const { runs } = fresh.ports;
+  await using worker = await startWorkerProcess(fresh.redis.url, fresh.folder);
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "after" });
+  await until(() => hasEvent(fresh, run_id, "run.text"));
+  // Each look finds that an hour has passed since the last one, as after a machine's sleep.
+  const now = Date.now;
+  using clock = vi.spyOn(Date, "now").mockImplementation(() => now() + performance.now() * 3_600);
+  worker.kill("SIGKILL");
+  expect(await runs.result({ run_id, wait_ms: 2 * workerTtlMs })).toMatchObject({ status: "running" });
+  clock.mockRestore();
+  expect(await runs.result({ run_id, wait_ms: 2 * workerTtlMs })).toMatchObject({ error: { code: "WORKER_LOST" } });
+}, 60_000);
 
 test("a cancel that the dead worker could not carry out is carried out", async () => {
   await using fresh = await startFreshCore({ runners: [createNamesOnly()] });

@@ -8,8 +8,9 @@
  * | a job that is taken and not locked, of a run in the outbox | its worker never heard of it: the connection broke before the answer | the job is removed |
  * | a run in the outbox | nobody has claimed it yet; perhaps its job was never added, or was lost | its job is added |
  *
- * A missing beat is believed only when Redis has been answering for longer than a beat may be late: after an outage the
- * workers have to come back first.
+ * A missing beat is believed only when Redis has been answering, and this process has been looking, for longer than a
+ * beat may be late. After an outage the workers have to come back first, and where this process did not run (a suspended
+ * machine, one that is overloaded) the workers may not have run either.
  */
 import type { Redis } from "ioredis";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -33,17 +34,26 @@ export interface ReconcilerOptions {
 
 const intervalMs = 1_000;
 const trustAfterMs = workerTtlMs + 500;
+/** One look follows the other after `intervalMs`; where it takes this long, this process did not run. */
+const longestGapMs = workerTtlMs / 2;
 /** Of the outbox, in one look; the next look goes on from there. */
 const outboxBatch = 200;
 
 export function startReconciler(options: ReconcilerOptions): Ticker {
   const { redis, keys, runs, index, queue, dispatcher, logger } = options;
   let answeringSince: number | undefined;
+  /** By the clock that keys expire by, which goes on while a machine is suspended. */
+  let lookedAt = Date.now();
   let outboxCursor = "0";
 
   return startTicker({
     intervalMs,
-    action: reconcile,
+    async action(signal) {
+      if (Date.now() - lookedAt > longestGapMs) answeringSince = undefined;
+      await reconcile(signal).finally(() => {
+        lookedAt = Date.now();
+      });
+    },
     onError(error) {
       answeringSince = undefined;
       logger.warn({ err: error }, "The state of runs could not be checked; trying again.");
