@@ -5,7 +5,8 @@
  * - `status` changes only as the contract's table allows; a final state never changes.
  * - A run that is not released is in its session's line. The head of a line, and only it, is either in the outbox
  *   (no worker has it) or claimed (a worker has it, and may still be ending its process after the run is final).
- * - `lease` goes up with each claim. Whoever holds an older one writes nothing.
+ * - `lease` goes up with each claim, and when a run is ended in the place of its worker. Whoever holds an older one writes
+ *   nothing.
  *
  * All scripts of one run get the same keys and the same first arguments, by name (see run-script.ts); the
  * headers list what each has besides, what it answers and which events it appends.
@@ -197,16 +198,15 @@ export const loseScript = createRunScript(
 if redis.call('SISMEMBER', CLAIMED, run_id) == 0 or run[2] ~= lease then return false end
 if redis.call('EXISTS', EXTRA) == 1 then return false end
 if not is_held then return { 'released', leave_line() } end
-if run[4] then
-  redis.call('HSET', RUN, 'ended_at', ended_at, 'error', cancelled_error)
-  settle('running', 'cancelled', cancelled_event)
-  return { 'cancelled', leave_line() }
+local function end_as(to, event, error)
+  redis.call('HSET', RUN, 'ended_at', ended_at, 'error', error)
+  -- Else a worker that goes on, and fails the run in its turn, would take this end for its own.
+  redis.call('HINCRBY', RUN, 'lease', 1)
+  settle('running', to, event)
+  return { to, leave_line() }
 end
-if run[3] then
-  redis.call('HSET', RUN, 'ended_at', ended_at, 'error', failed_error)
-  settle('running', 'failed', failed_event)
-  return { 'failed', leave_line() }
-end
+if run[4] then return end_as('cancelled', cancelled_event, cancelled_error) end
+if run[3] then return end_as('failed', failed_event, failed_error) end
 requeue(requeued_event)
 return { 'requeued', run_id }
 `,

@@ -45,6 +45,19 @@ test("a worker that gave its run back cannot release it for the next holder, who
   expect(await runs.release(first, 2)).toBe(second.run_id);
 });
 
+test("a worker that ends its run as the reconciler did in its place is told that the run is lost", async () => {
+  await using redis = await startFreshRedis();
+  const keys = redis.store.keys.tenant();
+  const runs = createRunStore({ redis: redis.store.commands, keys, maxEvents: 100, maxAgeMs: 600_000 });
+  const run = newRun(sessionIds[0] ?? "");
+  await runs.spawn(run);
+  const claim = { lease: 1, worker_id: "one", runner: "r" };
+  await runs.claim(run, claim);
+  await runs.promptHanded(run, 1);
+  expect(await runs.lose(run, claim)).toMatchObject({ outcome: "failed" });
+  expect(await runs.finish(run, 1, ending("run.failed"))).toMatchObject({ outcome: "lost" });
+});
+
 const session = fc.constantFrom(...sessionIds);
 const worker = fc.constantFrom(...workerIds);
 /** Which of the runs so far. */
