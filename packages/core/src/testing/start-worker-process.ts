@@ -11,10 +11,11 @@ export interface WorkerProcess extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Serves the models `before`, `after` and `echo`; resolves when it takes runs. */
-export async function startWorkerProcess(url: string, root: string): Promise<WorkerProcess> {
+/** Serves the models `before`, `after` and `echo`, and with `claude` those of that CLI; resolves when it takes runs. */
+export async function startWorkerProcess(url: string, root: string, claude?: string): Promise<WorkerProcess> {
   const script = fileURLToPath(new URL("worker-process.ts", import.meta.url));
-  const child = spawn(process.execPath, [script, url, root], { stdio: ["ignore", "pipe", "inherit"] });
+  const args = [script, url, root, ...(claude ? [claude] : [])];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));

@@ -1,6 +1,12 @@
-/** A worker in a process of its own, to be killed and stopped: `node worker-process.ts REDIS_URL ROOT`. */
+/**
+ * A worker in a process of its own, to be killed and stopped: `node worker-process.ts REDIS_URL ROOT [CLAUDE]`. SIGUSR2
+ * blocks its event loop for two seconds.
+ */
 import { setInterval } from "node:timers/promises";
+import type { Logger } from "../logger.ts";
+import { startReaper } from "../reaper.ts";
 import { startStore } from "../redis/store.ts";
+import { createClaudeRunner } from "../runners/claude.ts";
 import { createEchoRunner } from "../runners/echo.ts";
 import type { Runner } from "../runners/runner.ts";
 import { startWorker } from "../worker.ts";
@@ -28,20 +34,26 @@ const stuckRunner: Runner = {
   },
 };
 
-const [url, root = "."] = process.argv.slice(2);
+const [url, root = ".", bin = "/nowhere/claude"] = process.argv.slice(2);
+const logger: Logger = {
+  ...silentLogger,
+  // The test waits for these.
+  warn: (_fields, message) => console.log(message),
+};
 const store = await startStore({ url, logger: silentLogger });
+const reaper = startReaper({ logger });
 const worker = await startWorker({
   store,
-  logger: {
-    ...silentLogger,
-    // The test waits for these.
-    warn: (_fields, message) => console.log(message),
-  },
-  runners: [stuckRunner, createEchoRunner()],
+  logger,
+  runners: [stuckRunner, createClaudeRunner({ bin, env: process.env, reaper, logger }), createEchoRunner()],
   concurrency: 4,
   tools: [],
   roots: [root],
   logDir: `${root}/logs`,
   history: testHistory,
+});
+process.on("SIGUSR2", () => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_000);
+  console.log("blocked");
 });
 console.log(`ready ${worker.id}`);
