@@ -32,7 +32,7 @@ const callErrorCodes = [
   "CANCELLED",
   /** Events after the given cursor are no longer kept; after `details.oldest` one can go on. */
   "HISTORY_TRIMMED",
-  /** Redis is away, out of memory or read-only; nothing was written. */
+  /** Redis is away, out of memory or read-only; nothing was written, unless `details.outcome` is `unknown`. */
   "STORE_UNAVAILABLE",
   /** The daemon is stopping and takes no new work. */
   "SHUTTING_DOWN",
@@ -103,6 +103,8 @@ export interface ErrorDetails {
   oldest?: string;
   /** Why the history cannot be continued: events were trimmed, or the log's numbering started anew. */
   reason?: "trimmed" | "epoch_changed";
+  /** The call was on its way when the store stopped answering: it may have been carried out, or may yet be. */
+  outcome?: "unknown";
   retry_after_ms?: number;
   run_id?: string;
   [fact: string]: unknown;

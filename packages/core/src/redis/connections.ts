@@ -4,7 +4,7 @@
  * A connection is `connecting → ready`, and back to connecting whenever it is lost, for ever and with a growing pause.
  * What a call meets meanwhile depends on the purpose. `commands` and `subscriber`: it fails within about three seconds,
  * is never sent later than it failed, and what was on its way when the connection broke is not sent twice (a script may
- * have run). `queue`: it waits, as BullMQ wants it.
+ * have run, which the error says). `queue`: it waits, as BullMQ wants it.
  */
 import type { Command, RedisOptions } from "ioredis";
 import { Redis } from "ioredis";
@@ -82,7 +82,9 @@ class FailingConnection extends CorkedConnection {
     // caller was told had failed.
     if (command.isSettled) return command.promise;
     const { reject } = command;
-    command.reject = (error) => reject(recogniseStoreError(error) ?? error);
+    // Else it waits for a connection, and comes by here again when there is one.
+    const isSent = this.status === "ready";
+    command.reject = (error) => reject(recogniseStoreError(error, isSent) ?? error);
     return super.sendCommand(command, stream);
   }
 }

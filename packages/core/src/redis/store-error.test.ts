@@ -1,6 +1,6 @@
 import { KsiError } from "@ksi/contract/errors";
 import { expect, test } from "vitest";
-import { toStoreError } from "./store-error.ts";
+import { recogniseStoreError, toStoreError } from "./store-error.ts";
 
 test.for([
   ["MISCONF Errors writing to the AOF file: No space left on device", "cannot save to its disk"],
@@ -34,4 +34,15 @@ test("a KsiError stays itself, and a wrong command is our own fault", () => {
   const error = new KsiError("CONFLICT", "The lease is over.");
   expect(toStoreError(error)).toBe(error);
   expect(toStoreError(new Error("WRONGTYPE Operation against a key"))).toMatchObject({ code: "INTERNAL" });
+});
+
+test("of a call that was sent and not answered nobody knows whether it was carried out", () => {
+  const silence = new Error("Command timed out");
+  expect(recogniseStoreError(silence, true)).toMatchObject({
+    message: expect.stringMatching(/took too long .* may or may not have arrived/),
+    details: { outcome: "unknown" },
+  });
+  expect(recogniseStoreError(silence)?.details).toBeUndefined();
+  const refusal = Object.assign(new Error("OOM command not allowed"), { name: "ReplyError" });
+  expect(recogniseStoreError(refusal, true)?.details).toBeUndefined();
 });

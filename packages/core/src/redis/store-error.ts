@@ -43,15 +43,15 @@ const clientMeanings: readonly [pattern: RegExp, meaning: string][] = [
     /^Command timed out|^Socket timeout/,
     "Redis took too long to answer. It may be overloaded, or the network may be cut.",
   ],
-  [
-    /^Reached the max retries per request|^Command aborted due to connection close/,
-    "The connection to Redis is gone. What was being written may or may not have arrived.",
-  ],
+  [/^Reached the max retries per request|^Command aborted due to connection close/, "The connection to Redis is gone."],
   [/^Connection is closed|^Stream isn't writeable/, "The connection to Redis is closed."],
   [/^All sentinels are unreachable/, "None of the Sentinels in KSI_REDIS_URL answers."],
   [/^Unknown RESP type/, "What answers at Redis's address is not a Redis. Check KSI_REDIS_URL."],
   [/^ERR max number of clients reached/, "Redis has no connection left (maxclients)."],
 ];
+
+/** Added to these where the call was on its way: Redis, or the network, may still have it, and carry it out later. */
+const unknownOutcome = "What was being written may or may not have arrived.";
 
 /**
  * Anything thrown by a call to Redis, as a KsiError: `STORE_UNAVAILABLE` with the reason where Redis is away, full,
@@ -61,11 +61,19 @@ export function toStoreError(thrown: unknown): KsiError {
   return recogniseStoreError(thrown) ?? KsiError.from(thrown);
 }
 
-/** The same, but undefined for what is not a failure of the store. */
-export function recogniseStoreError(thrown: unknown): KsiError | undefined {
+/**
+ * The same, but undefined for what is not a failure of the store. Where the call `wasSent` and Redis did not answer it,
+ * `details.outcome` is `unknown`: it may have been carried out, or may yet be. Without that it was not.
+ */
+export function recogniseStoreError(thrown: unknown, wasSent = false): KsiError | undefined {
   if (thrown instanceof KsiError || !(thrown instanceof Error)) return undefined;
   const meaning = findMeaning(thrown);
-  return meaning === undefined ? undefined : new KsiError("STORE_UNAVAILABLE", meaning, { cause: thrown });
+  if (meaning === undefined) return undefined;
+  const isUnknown = wasSent && thrown.name !== "ReplyError";
+  return new KsiError("STORE_UNAVAILABLE", isUnknown ? `${meaning} ${unknownOutcome}` : meaning, {
+    cause: thrown,
+    ...(isUnknown && { details: { outcome: "unknown" } }),
+  });
 }
 
 /** True for what waiting does not mend: a refusal, or an answer that no Redis gives. */

@@ -23,6 +23,15 @@ test("only what was refused for a passing reason is tried again, and never once 
   }
 });
 
+test("what may have been accepted is tried again only where a repeat changes nothing", () => {
+  const error = new KsiError("STORE_UNAVAILABLE", "", { details: { outcome: "unknown" } });
+  const shouldRetry = (isRepeatable?: boolean) =>
+    openAiErrorResponse(error, { ...(isRepeatable !== undefined && { isRepeatable }) }).headers.get("x-should-retry");
+  expect(shouldRetry()).toBe("false");
+  expect(shouldRetry(false)).toBe("false");
+  expect(shouldRetry(true)).toBe("true");
+});
+
 test("the time to wait is said in milliseconds and in whole seconds", () => {
   const error = new KsiError("RATE_LIMITED", "Too many.", { details: { retry_after_ms: 1_500 } });
   const { status, headers } = openAiErrorResponse(error);

@@ -18,7 +18,7 @@ export interface OpenAiErrorRow {
   readonly code?: string;
   /** The field at fault, where it is always the same. */
   readonly param?: string;
-  /** Nothing was accepted and nothing was written, so that the same request may be sent again. */
+  /** Unless the outcome is unknown nothing was accepted or written, so that the same request may be sent again. */
   readonly isRetryable?: true;
 }
 
@@ -66,18 +66,22 @@ export interface OpenAiErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Whether a run had been accepted: its turn may have had effects, so nothing is tried again. Default: false. */
   readonly isAccepted?: boolean;
+  /** Whether the same request has no second effect: it only reads, or has a key. Default: false. */
+  readonly isRepeatable?: boolean;
 }
 
 /**
  * The error as an answer in OpenAI's shape, with the status of {@link openAiErrors}.
  *
  * `x-should-retry` is `true` where nothing was accepted and trying again may help (`RATE_LIMITED`,
- * `STORE_UNAVAILABLE`, `SHUTTING_DOWN`), with `retry-after-ms` and `retry-after` from `details.retry_after_ms` (default
+ * `STORE_UNAVAILABLE`, `SHUTTING_DOWN`; with the outcome unknown only for what is repeatable), with `retry-after-ms` and `retry-after` from `details.retry_after_ms` (default
  * 1,000); else it is `false`, since the SDKs would repeat a 408, 409, 429 or 5xx by themselves.
  */
 export function openAiErrorResponse(error: KsiError, options: OpenAiErrorOptions = {}): Response {
   const row: OpenAiErrorRow = openAiErrors[error.code];
-  const isRetryable = row.isRetryable === true && !options.isAccepted;
+  // Redis may have the acceptance and carry it out later: a repeat would be a second turn.
+  const isAtRisk = error.details?.outcome === "unknown" && !options.isRepeatable;
+  const isRetryable = row.isRetryable === true && !options.isAccepted && !isAtRisk;
   const retryAfterMs = error.details?.retry_after_ms ?? 1_000;
   return Response.json(toOpenAiError(error), {
     status: row.status,

@@ -33,7 +33,8 @@ export function startExchange(request: Request, { requestId, onError }: OpenAiOp
       const error = KsiError.from(thrown);
       exchange.report(error);
       const headers = { ...exchange.headers(), ...(allow !== undefined && { allow }) };
-      return openAiErrorResponse(error, { headers, isAccepted: exchange.run !== undefined });
+      const isRepeatable = request.method !== "POST" || request.headers.has("idempotency-key");
+      return openAiErrorResponse(error, { headers, isAccepted: exchange.run !== undefined, isRepeatable });
     },
     report: (error) => onError?.({ error, request }),
   };
