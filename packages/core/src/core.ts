@@ -42,7 +42,7 @@ export interface CoreOptions {
 export interface Core extends AsyncDisposable {
   /** What a caller of this tenant may use; the same object each time. Default `default`. */
   ports(tenant?: string): Ports;
-  /** Whether Redis answers; never rejects, and takes a second at most. */
+  /** Whether Redis answers and takes writes; never rejects, and takes a second at most. */
   health(): Promise<Health>;
   /** From now on `spawn` is refused with `SHUTTING_DOWN`, and the status says `draining`. */
   drain(): void;

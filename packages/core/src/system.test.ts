@@ -31,5 +31,35 @@ test("health says whether Redis answers, and never rejects", async () => {
   await using fresh = await startFreshCore();
   expect(await fresh.core.health()).toMatchObject({ status: "ok", redis_ping_ms: expect.any(Number) });
   await fresh.store.close();
-  expect(await fresh.core.health()).toEqual({ status: "unavailable", version: "0.0.0-test" });
+  expect(await fresh.core.health()).toEqual({
+    status: "unavailable",
+    reason: "The connection to Redis is closed.",
+    version: "0.0.0-test",
+  });
+});
+
+test.for([
+  { name: "out of memory", setting: ["maxmemory", "1"], reason: /out of memory/ },
+  { name: "without its replicas", setting: ["min-replicas-to-write", "1"], reason: /too few replicas/ },
+] as const)("health says why a Redis that is $name takes no writes, and writes nothing itself", async (fault) => {
+  await using fresh = await startFreshCore();
+  const { commands } = fresh.store;
+  const writes = async () => /rdb_changes_since_last_save:(\d+)/.exec(await commands.info("persistence"))?.[1];
+  const before = await writes();
+  expect(await fresh.core.health()).toMatchObject({ status: "ok" });
+  expect(await writes()).toBe(before);
+  await commands.config("SET", ...fault.setting);
+  expect(await fresh.core.health()).toMatchObject({
+    status: "unavailable",
+    reason: expect.stringMatching(fault.reason),
+  });
+});
+
+test("health says that a replica takes no writes", async () => {
+  await using fresh = await startFreshCore();
+  await fresh.store.commands.replicaof("127.0.0.1", "1");
+  expect(await fresh.core.health()).toMatchObject({
+    status: "unavailable",
+    reason: expect.stringContaining("read-only replica"),
+  });
 });

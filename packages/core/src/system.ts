@@ -1,7 +1,9 @@
 /** What the daemon says about itself. */
 import type { Health, RunnerStatus, SystemPort, SystemStatus } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
+import { probeWrites } from "./redis/write-probe.ts";
 import type { RunIndex } from "./run-index.ts";
 import { probeRunners } from "./runners/probe.ts";
 import type { Runner } from "./runners/runner.ts";
@@ -53,12 +55,15 @@ export function createSystem(options: SystemOptions): SystemPort {
   };
 }
 
-/** Resolves, whether Redis answers or not, within `deadlineMs`. */
+/** Resolves, whether Redis answers and takes writes or not, within `deadlineMs`. Nothing is written. */
 export async function checkHealth(store: Store, version: string, deadlineMs = 1_000): Promise<Health> {
   const sentAt = performance.now();
-  const ping = store.commands.ping().catch(() => "");
-  const hasAnswered = (await settlesWithin(ping, deadlineMs)) && (await ping) === "PONG";
-  if (!hasAnswered) return { status: "unavailable", version };
+  const failure = probeWrites(store.commands).then(() => undefined, KsiError.from);
+  if (!(await settlesWithin(failure, deadlineMs))) {
+    return { status: "unavailable", reason: `Redis did not answer within ${deadlineMs} ms.`, version };
+  }
+  const error = await failure;
+  if (error) return { status: "unavailable", reason: error.message, version };
   return { status: "ok", redis_ping_ms: Math.round((performance.now() - sentAt) * 1_000) / 1_000, version };
 }
 

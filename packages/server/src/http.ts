@@ -23,7 +23,7 @@ export type HttpApp = Hono<HttpVariables>;
 
 /**
  * `/trpc/*`, `/api/v1/*` (REST) and `/v1/*` (OpenAI) for callers with the token. For everybody `GET /health` (503 when
- * Redis is away), `GET /ready` (503 while draining), `GET /openapi.json` and `GET /docs`.
+ * Redis is away or refuses writes), `GET /ready` (503 while draining), `GET /openapi.json` and `GET /docs`.
  *
  * Errors have the body `{ error: { code, message, … } }`; under `/v1` OpenAI's, under `/trpc` tRPC's.
  */

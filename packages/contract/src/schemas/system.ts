@@ -29,8 +29,11 @@ export const systemStatus = z.object({
 });
 
 export const health = z.object({
+  /** `ok` where Redis answers and takes writes. */
   status: z.enum(["ok", "unavailable"]),
-  /** Round trip of a PING in ms; absent when Redis does not answer. */
+  /** Why it is unavailable, in a sentence. */
+  reason: z.string().optional(),
+  /** Round trip to Redis in ms; absent when it is unavailable. */
   redis_ping_ms: z.number().optional(),
   version: z.string(),
 });
