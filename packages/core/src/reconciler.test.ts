@@ -3,6 +3,7 @@ import { until } from "@ksi/testing";
 import { Worker as BareWorker } from "bullmq";
 import { expect, test, vi } from "vitest";
 import { channels } from "./redis/keys.ts";
+import { createRunStore } from "./run-store.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 import { startWorkerProcess } from "./testing/start-worker-process.ts";
@@ -138,6 +139,31 @@ test("a run whose worker never heard that it was given the job is given to it ag
 
   await fresh.startWorker();
   expect(await runs.result({ run_id, wait_ms: 15_000 })).toMatchObject({ status: "completed" });
+});
+
+test("a worker whose beats Redis refused has time to come back before it counts as dead", async () => {
+  await using fresh = await startFreshCore();
+  const { commands, keys } = fresh.store;
+  const tenant = keys.tenant();
+  const worker_id = "refused";
+  // Longer than the reconciler needs to trust what it sees.
+  await commands.set(tenant.worker(worker_id), "1", "PX", 7_000);
+  const ref = await fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x" });
+  const store = createRunStore({ redis: commands, keys: tenant, terms: "1000", maxAgeMs: 60_000 });
+  await store.claim({ ...ref, model: "echo" }, { lease: 1, worker_id, runner: "echo" });
+  await commands.config("SET", "min-replicas-to-write", "1");
+  await until(async () => (await commands.exists(tenant.worker(worker_id))) === 0, {
+    message: "the last beat is over",
+  });
+  await commands.config("SET", "min-replicas-to-write", "0");
+
+  const backAt = performance.now();
+  await until(async () => {
+    expect(await fresh.ports.runs.get(ref.run_id)).toMatchObject({ status: "running" });
+    return performance.now() > backAt + 2_500;
+  });
+  // Nobody beats any more.
+  await until(async () => (await fresh.ports.runs.get(ref.run_id)).status === "queued", { deadlineMs: 12_000 });
 });
 
 async function eventsOf(fresh: FreshCore, runId: string): Promise<RunEvent[]> {

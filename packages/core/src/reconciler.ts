@@ -8,14 +8,15 @@
  * | a job that is taken and not locked, of a run in the outbox | its worker never heard of it: the connection broke before the answer | the job is removed |
  * | a run in the outbox | nobody has claimed it yet; perhaps its job was never added, or was lost | its job is added |
  *
- * A missing beat is believed only when Redis has been answering, and this process has been looking, for longer than a
- * beat may be late. After an outage the workers have to come back first, and where this process did not run (a suspended
- * machine, one that is overloaded) the workers may not have run either.
+ * A missing beat is believed only when Redis has been answering and taking writes, and this process has been looking, for
+ * longer than a beat may be late. After an outage the workers have to come back first, and where this process did not run
+ * (a suspended machine, one that is overloaded) the workers may not have run either.
  */
 import type { Redis } from "ioredis";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
+import { probeWrites } from "./redis/write-probe.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
@@ -61,7 +62,8 @@ export function startReconciler(options: ReconcilerOptions): Ticker {
   });
 
   async function reconcile(signal: AbortSignal): Promise<void> {
-    const [claimed, waiting] = await Promise.all([redis.smembers(keys.claimed), redis.scard(keys.outbox)]);
+    const looks = [redis.smembers(keys.claimed), redis.scard(keys.outbox), probeWrites(redis)] as const;
+    const [claimed, waiting] = await Promise.all(looks);
     const now = performance.now();
     answeringSince ??= now;
     if (now - answeringSince > trustAfterMs) {

@@ -48,7 +48,7 @@ test("a worker that gave its run back cannot release it for the next holder, who
 test("a worker that ends its run as the reconciler did in its place is told that the run is lost", async () => {
   await using redis = await startFreshRedis();
   const keys = redis.store.keys.tenant();
-  const runs = createRunStore({ redis: redis.store.commands, keys, maxEvents: 100, maxAgeMs: 600_000 });
+  const runs = createRunStore({ redis: redis.store.commands, keys, terms: "100", maxAgeMs: 600_000 });
   const run = newRun(sessionIds[0] ?? "");
   await runs.spawn(run);
   const claim = { lease: 1, worker_id: "one", runner: "r" };
