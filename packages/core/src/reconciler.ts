@@ -17,6 +17,7 @@ import type { Dispatcher } from "./dispatcher.ts";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import { probeWrites } from "./redis/write-probe.ts";
+import { createRepeatedWarning } from "./repeated-warning.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
@@ -42,6 +43,7 @@ const outboxBatch = 200;
 
 export function startReconciler(options: ReconcilerOptions): Ticker {
   const { redis, keys, runs, index, queue, dispatcher, logger } = options;
+  const warn = createRepeatedWarning(logger, "The state of runs could not be checked; trying again.");
   let answeringSince: number | undefined;
   /** By the clock that keys expire by, which goes on while a machine is suspended. */
   let lookedAt = Date.now();
@@ -57,7 +59,7 @@ export function startReconciler(options: ReconcilerOptions): Ticker {
     },
     onError(error) {
       answeringSince = undefined;
-      logger.warn({ err: error }, "The state of runs could not be checked; trying again.");
+      warn(error);
     },
   });
 

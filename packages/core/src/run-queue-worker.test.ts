@@ -22,3 +22,30 @@ test("a Redis that refuses is asked again after a pause, and not at once", async
   await worker.close();
   await running;
 });
+
+test("a replica that refuses to wait for a job is asked again after a pause as well", async () => {
+  await using redis = await startFreshRedis();
+  const { commands } = redis.store;
+  const refusals = async () =>
+    Number(/errorstat_READONLY:count=(\d+)/.exec(await commands.info("errorstats"))?.[1] ?? 0);
+  const connection = redis.store.connect("worker", "queue");
+  const worker = new PatientWorker("jobs", async () => undefined, { connection, autorun: false, runRetryDelay: 500 });
+  worker.on("error", () => undefined);
+  await worker.waitUntilReady();
+  const running = worker.run();
+  await commands.replicaof("127.0.0.1", "1");
+  const refusedAt: number[] = [];
+  await until(
+    async () => {
+      const count = await refusals();
+      while (refusedAt.length < count) refusedAt.push(performance.now());
+      return count >= 5;
+    },
+    { message: "the worker asks again and again" },
+  );
+  // The first one or two come at once: it was waiting, and looks whether there is a job.
+  expect((refusedAt[4] ?? 0) - (refusedAt[1] ?? 0)).toBeGreaterThan(3 * 450);
+  await commands.replicaof("NO", "ONE");
+  await worker.close();
+  await running;
+});

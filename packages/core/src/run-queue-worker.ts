@@ -23,6 +23,11 @@ export class PatientWorker<T> extends Worker<T> {
     }
   }
 
+  /** The wait after a failure; BullMQ's own, where a replica refuses to wait for a job, is a tenth of a second. */
+  override delay(...[ms = this.opts.runRetryDelay, abort]: Parameters<Worker["delay"]>): Promise<void> {
+    return super.delay(ms, abort);
+  }
+
   override async close(force = false): Promise<void> {
     if (await settlesWithin(super.close(force), closeMs)) return;
     // Else its timer keeps the process alive.

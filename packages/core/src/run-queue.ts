@@ -12,6 +12,7 @@ import type { Job, Queue } from "bullmq";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
+import { createRepeatedWarning } from "./repeated-warning.ts";
 import type { RunRecord } from "./run-record.ts";
 
 /** What a worker knows of a run before it claims it. */
@@ -56,6 +57,7 @@ const maxQueueEvents = 100;
 
 export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): RunQueue {
   const { prefix, name } = keys.queue;
+  const warn = createRepeatedWarning(logger, "The queue had an error.");
   let opening: Promise<Queue<RunJob>> | undefined;
   let isClosed = false;
 
@@ -100,9 +102,7 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
         removeOnComplete: { count: 0 },
         removeOnFail: { count: 0 },
       });
-      worker.on("error", (error) =>
-        logger.warn({ err: error, worker_id: options.worker_id }, "The queue had an error."),
-      );
+      worker.on("error", (error) => warn(error, { worker_id: options.worker_id }));
       return { pause: () => worker.pause(true), close: () => worker.close() };
     },
     async close() {
@@ -124,7 +124,7 @@ export function createRunQueue(store: Store, keys: TenantKeys, logger: Logger): 
       streams: { events: { maxLen: maxQueueEvents } },
     });
     queue.on("error", (error) => {
-      if (!isClosed) logger.warn({ err: error }, "The queue had an error.");
+      if (!isClosed) warn(error);
     });
     return queue;
   }

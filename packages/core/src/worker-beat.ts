@@ -10,6 +10,7 @@ import type { Redis } from "ioredis";
 import type { Logger } from "./logger.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
+import { createRepeatedWarning } from "./repeated-warning.ts";
 import { RunCancelled } from "./run-cancelled.ts";
 import type { Execution } from "./run-execution.ts";
 import type { RunIndex } from "./run-index.ts";
@@ -38,6 +39,7 @@ export interface BeatOptions {
 export async function startBeat(options: BeatOptions): Promise<AsyncDisposable> {
   const { worker_id, store, keys, index, executions, logger } = options;
   const beat = () => store.commands.set(keys.worker(worker_id), new Date().toISOString(), "PX", workerTtlMs);
+  const warn = createRepeatedWarning(logger, "The worker could not show that it is alive.");
   await beat();
   const control = await followControl();
   const ticker = startTicker({
@@ -46,7 +48,7 @@ export async function startBeat(options: BeatOptions): Promise<AsyncDisposable> 
       await beat();
       await check();
     },
-    onError: (error) => logger.warn({ err: error, worker_id }, "The worker could not show that it is alive."),
+    onError: (error) => warn(error, { worker_id }),
   });
 
   return {
