@@ -1,6 +1,7 @@
 export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./limits.ts";
+export { issuesOf, plainMessage } from "./plain-words.ts";
 export type * from "./ports.ts";
 export { type AppRouter, appRouter } from "./router/index.ts";
 export * from "./run-state.ts";

@@ -2,7 +2,8 @@
 import { initTRPC, TRPCError, tracked } from "@trpc/server";
 import superjson from "superjson";
 import { z } from "zod";
-import { type ErrorCode, type Issue, KsiError, type WireError } from "./errors.ts";
+import { type ErrorCode, KsiError, type WireError } from "./errors.ts";
+import { issuesOf } from "./plain-words.ts";
 import type { Follow, Ports, SystemPort } from "./ports.ts";
 
 export interface Context {
@@ -151,7 +152,9 @@ const codeOfTrpc: Partial<Record<TRPCError["code"], ErrorCode>> = {
 
 /** One sentence that names each field, and the same as `details.issues`. */
 export function invalidInput(error: z.ZodError): KsiError {
-  const issues: Issue[] = error.issues.map((issue) => ({ path: issue.path.join("."), message: issue.message }));
-  const sentence = issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("; ");
+  const issues = issuesOf(error);
+  const sentence = issues
+    .map(({ path, message }) => (path ? `${path}: ${message}` : `The input ${message}`))
+    .join("; ");
   return new KsiError("INVALID_INPUT", sentence, { details: { issues }, cause: error });
 }

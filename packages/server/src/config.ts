@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { type Issue, KsiError } from "@ksi/contract/errors";
+import { issuesOf, KsiError } from "@ksi/contract";
 import type { z } from "zod";
 import { configSchema, pathKeys } from "./config-schema.ts";
 
@@ -139,7 +139,7 @@ function validate(given: Map<ConfigKey, Given>, home: string): Config {
   const values = [...given].map(([key, { value }]) => [key, value]);
   const parsed = configSchema.safeParse(Object.fromEntries(values));
   if (!parsed.success) {
-    const issues: Issue[] = parsed.error.issues.map(({ path, message }) => ({ path: path.join("."), message }));
+    const issues = issuesOf(parsed.error);
     const sentences = issues.map(({ path, message }) => {
       const source = given.get(path.split(".")[0] as ConfigKey)?.source ?? "default";
       return `${path} (from ${source}): ${message}`;

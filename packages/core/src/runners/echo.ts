@@ -1,6 +1,6 @@
 /** The offline runner: its answer is the prompt. A demo that needs no key, no network and no program, and says so. */
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { errorCodes, type Json, type JsonObject, KsiError } from "@ksi/contract";
+import { errorCodes, issuesOf, type Json, type JsonObject, KsiError } from "@ksi/contract";
 import { z } from "zod";
 import type { Runner, RunningTurn, Turn, TurnContext, TurnOutcome } from "./runner.ts";
 
@@ -76,8 +76,8 @@ async function answer(turn: Turn, context: TurnContext): Promise<TurnOutcome> {
 function readScript(value: Json | undefined): EchoScript {
   const read = echoScript.safeParse(value ?? {});
   if (read.success) return read.data;
-  const issues = read.error.issues.map(({ path, message }) => ({
-    path: ["metadata", "echo", ...path].join("."),
+  const issues = issuesOf(read.error).map(({ path, message }) => ({
+    path: ["metadata", "echo", path].filter(Boolean).join("."),
     message,
   }));
   const first = issues.map(({ path, message }) => `${path}: ${message}`).join("; ");

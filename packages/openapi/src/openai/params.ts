@@ -1,4 +1,5 @@
 /** Names the field of the chat request that is at fault, as OpenAI writes it: `messages[0].content[1].image_url`. */
+import { plainMessage } from "@ksi/contract";
 import type { z } from "zod";
 
 type Path = readonly PropertyKey[];
@@ -6,8 +7,9 @@ type Path = readonly PropertyKey[];
 /** The first thing that is wrong, as deep in the body as the schema can tell. */
 export function firstIssue(error: z.ZodError): { param: string; path: Path; message: string } {
   const [issue] = error.issues;
-  const { path, message } = issue ? deepest(issue) : { path: [], message: error.message };
-  return { param: formatPath(path), path, message };
+  if (!issue) return { param: "", path: [], message: error.message };
+  const { path, meant } = deepest(issue);
+  return { param: formatPath(path), path, message: plainMessage(meant) };
 }
 
 /**
@@ -29,12 +31,13 @@ const sources: Record<string, string> = {
   idempotency_key: "Idempotency-Key",
 };
 
-/** Of a union's options, the one that got furthest is the one that was meant. */
-function deepest(issue: z.core.$ZodIssue): { path: Path; message: string } {
-  if (issue.code !== "invalid_union") return issue;
+/** Of a union's options, the one that got furthest is the one that was meant; where none got anywhere, all are. */
+function deepest(issue: z.core.$ZodIssue): { path: Path; meant: z.core.$ZodIssue } {
+  const { path } = issue;
+  if (issue.code !== "invalid_union") return { path, meant: issue };
   const inner = issue.errors.flatMap(([first]) => (first ? [deepest(first)] : []));
   const [best] = inner.toSorted((a, b) => b.path.length - a.path.length);
-  return best ? { path: [...issue.path, ...best.path], message: best.message } : issue;
+  return best?.path.length ? { path: [...path, ...best.path], meant: best.meant } : { path, meant: issue };
 }
 
 function formatPath(path: Path): string {
