@@ -62,7 +62,7 @@ export const exitCodes = {
   RUNNER_OUTPUT_TOO_LARGE: exitCode.runFailed,
   SESSION_NOT_FOUND: exitCode.runFailed,
   SESSION_IN_USE: exitCode.runFailed,
-  MODEL_NOT_FOUND: exitCode.runFailed,
+  MODEL_NOT_FOUND: exitCode.usage,
   MODEL_AUTH: exitCode.runFailed,
   MODEL_RATE_LIMITED: exitCode.runFailed,
   MODEL_OVERLOADED: exitCode.runFailed,
@@ -74,3 +74,10 @@ export const exitCodes = {
   RUN_TIMED_OUT: exitCode.timedOut,
   WORKER_LOST: exitCode.runFailed,
 } as const satisfies Record<ErrorCode, ExitCode>;
+
+/** The exit code of a command whose run was accepted and ended with this error. */
+export function exitCodeOfRun(code: ErrorCode): ExitCode {
+  return ofRuns.includes(exitCodes[code]) ? exitCodes[code] : exitCode.runFailed;
+}
+
+const ofRuns: readonly ExitCode[] = [exitCode.timedOut, exitCode.cancelled, exitCode.internal];

@@ -179,9 +179,11 @@ describe("with a running daemon", () => {
   test("a run that takes too long ends with 124, one that fails with 1 and its reason", async () => {
     const late = await ksi(["run", "one two", "--timeout", "200ms", ...slowly(60_000)], here);
     expect(late).toMatchObject({ code: 124, stderr: expect.stringContaining("Give it more with --timeout") });
-    const failing = await ksi(["run", "x", "--model", "no-such-model"], here);
-    expect(failing.code).toBeGreaterThan(0);
-    expect(lines(failing.stderr)).toHaveLength(1);
+    for (const code of ["MODEL_ERROR", "MODEL_NOT_FOUND", "INVALID_INPUT"]) {
+      const failing = await ksi(["run", "x", "--metadata", JSON.stringify({ echo: { fail: code } })], here);
+      expect({ code, exit: failing.code }).toEqual({ code, exit: 1 });
+      expect(lines(failing.stderr)).toHaveLength(1);
+    }
   });
 
   test.each([
@@ -194,6 +196,7 @@ describe("with a running daemon", () => {
     ["a time that is none", ["run", "-t", "soon", "x"], 2, "30s"],
     ["a session id that is none", ["run", "-s", "A", "x"], 2, "session_id"],
     ["no prompt", ["run"], 2, "Give a prompt"],
+    ["a model that nobody serves", ["run", "--model", "no-such-model", "x"], 2, "Ready here: "],
     ["a wrong token", ["status", "--token", "not-the-token-of-this-daemon"], 4, "token"],
     ["a folder outside of the roots", ["run", "--cwd", "/", "x"], 4, "/"],
     ["an unknown run", ["logs", "no-such-run"], 5, "no-such-run"],

@@ -2,7 +2,8 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import { KsiError } from "@ksi/contract/errors";
 import type { Cli } from "./cli.ts";
-import { exitCode, exitCodes } from "./exit-codes.ts";
+import { exitCode, exitCodeOfRun, exitCodes } from "./exit-codes.ts";
+import { RunFailure } from "./run-failure.ts";
 
 export function reportFailure(thrown: unknown, { terminal, env }: Cli): number {
   // Commander has said already what was wrong, or has printed the help that was asked for.
@@ -12,7 +13,7 @@ export function reportFailure(thrown: unknown, { terminal, env }: Cli): number {
   if (error.code === "RUN_CANCELLED") err.line(err.style("yellow", `✗ ${err.foreign(error.message)}`));
   else err.line(`${err.style("red", "✗")} ${err.foreign(error.message)}`);
   if (env.KSI_DEBUG) err.line(err.style("dim", err.foreign(describe(thrown))));
-  return exitCodes[error.code];
+  return error instanceof RunFailure ? exitCodeOfRun(error.code) : exitCodes[error.code];
 }
 
 function toKsiError(thrown: unknown): KsiError {

@@ -8,6 +8,7 @@ import { describeError, isFinalEvent } from "../describe-event.ts";
 import { exitCodeHelp } from "../exit-codes.ts";
 import { listenForInterrupts, onceAborted } from "../interrupts.ts";
 import { parseInteger, parseJsonObject, parseList, parseTimeout } from "../parse.ts";
+import { RunFailure } from "../run-failure.ts";
 import { buildRunRequest } from "../run-request.ts";
 import { createJsonView, createRunView, type RunView } from "../run-view.ts";
 import { type ConnectionWatch, watchConnection } from "../watch-connection.ts";
@@ -151,7 +152,7 @@ async function follow({ run, view, watch, interrupted }: FollowedRun): Promise<v
     if (!isFinalEvent(event)) continue;
     if (event.event_type === "run.completed") return;
     const { code, details } = event.payload.error;
-    throw new KsiError(code, describeError(event.payload.error), { details });
+    throw new RunFailure(code, describeError(event.payload.error), { details });
   }
   const { code, message } = KsiError.from(leaving.signal.reason);
   throw new KsiError(code, `${message} \`ksi logs ${run.run_id} -f\` shows what becomes of the run.`);
