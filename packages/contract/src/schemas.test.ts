@@ -12,6 +12,8 @@ const fullImage = Buffer.alloc(limits.imageBytes).toString("base64");
 const message = { source: "alice", event_type: "HELLO", payload: null };
 const published = { source: "alice", event_type: "x.done", payload: null };
 const nested = (depth: number) => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as unknown;
+const loop: unknown[] = [];
+loop.push(loop);
 const long = (length: number) => "x".repeat(length);
 /** A string whose JSON has so many bytes. */
 const jsonOf = (bytes: number) => long(bytes - 2);
@@ -77,6 +79,25 @@ const tooMuch: [z.ZodType, object, string][] = [
   [schemas.sendInput, { ...message, payload: nested(limits.jsonDepth + 1) }, "payload"],
   [schemas.sendInput, { ...message, payload: nested(1_000) }, "payload"],
   [schemas.spawnInput, { ...spawn, metadata: { deep: nested(limits.jsonDepth) } }, "metadata"],
+  [schemas.sendInput, { ...message, payload: nested(100_000) }, "payload"],
+  [schemas.sendInput, { ...message, payload: loop }, "payload"],
+  [schemas.sendInput, { ...message, payload: JSON.parse('{"a":[{"__proto__":{"b":1}}]}') }, "payload.a.0.__proto__"],
+  [schemas.sendInput, { ...message, payload: { constructor: 1 } }, "payload.constructor"],
+  [publishInput, { ...published, payload: [{ prototype: {} }] }, "payload.0.prototype"],
+  [schemas.spawnInput, { ...spawn, metadata: JSON.parse('{"__proto__":1}') }, "metadata.__proto__"],
+  [
+    schemas.spawnInput,
+    { ...spawn, output_schema: { properties: { constructor: {} } } },
+    "output_schema.properties.constructor",
+  ],
+  [schemas.registerInput, { agent_id: "a", metadata: { prototype: 1 } }, "metadata.prototype"],
+  [schemas.sendInput, { ...message, payload: { at: new Date() } }, "payload.at"],
+  [schemas.sendInput, { ...message, payload: new Map() }, "payload"],
+  [schemas.sendInput, { ...message, payload: [1n] }, "payload.0"],
+  [schemas.sendInput, { ...message, payload: { at: undefined } }, "payload.at"],
+  [schemas.sendInput, { ...message, payload: { at: Number.NaN } }, "payload.at"],
+  [schemas.sendInput, { ...message, payload: { [long(1_000)]: 1n } }, `payload.${long(64)}…`],
+  [schemas.spawnInput, { ...spawn, metadata: { at: new Set() } }, "metadata.at"],
   [schemas.historyInput, { after: "yesterday" }, "after"],
   [schemas.follow, { lastEventId: "not-a-cursor" }, "lastEventId"],
   [schemas.follow, { from: "tomorrow" }, "from"],
@@ -105,6 +126,7 @@ const atTheLimit: [z.ZodType, object][] = [
   [schemas.sendInput, { ...message, payload: jsonOf(limits.payloadBytes) }],
   [schemas.sendInput, { ...message, payload: nested(limits.jsonDepth) }],
   [schemas.sendInput, { ...message, event_type: "x.greeting" }],
+  [schemas.sendInput, { ...message, payload: { proto: 1, "constructor.name": [], toString: null, "": true } }],
   [publishInput, { ...published, event_type: `x.${long(126)}` }],
   [schemas.resultInput, { run_id: "a", wait_ms: limits.waitMsMax }],
   [schemas.runsListInput, { limit: limits.pageMax }],

@@ -2,6 +2,7 @@
 import { initTRPC, TRPCError, tracked } from "@trpc/server";
 import superjson from "superjson";
 import { z } from "zod";
+import { readCallInput, refuseUnreadable } from "./call-input.ts";
 import { type ErrorCode, KsiError, type WireError } from "./errors.ts";
 import { issuesOf } from "./plain-words.ts";
 import type { Follow, Ports, SystemPort } from "./ports.ts";
@@ -71,7 +72,10 @@ const t = initTRPC
   .context<Context>()
   .meta<OpenApiMeta>()
   .create({
-    transformer: superjson,
+    transformer: {
+      input: { serialize: superjson.serialize, deserialize: readCallInput },
+      output: superjson,
+    },
     // Without this tRPC puts the stack into every error body outside NODE_ENV=production.
     isDev: false,
     errorFormatter: ({ shape, error }) => {
@@ -93,10 +97,11 @@ const withKsiErrors = t.middleware(async ({ next }) => {
 export const publicProcedure = t.procedure.use(withKsiErrors);
 
 /** For all others: `ctx.ports` is there, and is the caller's own. */
-export const procedure = publicProcedure.use(({ ctx, next }) => {
+export const procedure = publicProcedure.use(async ({ ctx, next, getRawInput }) => {
   if (!ctx.ports) {
     throw unauthorized();
   }
+  refuseUnreadable(await getRawInput());
   return next({ ctx: { ports: ctx.ports } });
 });
 

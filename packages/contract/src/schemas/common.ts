@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { findJsonProblem } from "../free-json.ts";
 import { limits } from "../limits.ts";
 
 const notBase64 = "is not base64 (letters, digits, + and /, padded with = to a multiple of four)";
@@ -35,17 +36,17 @@ export const cursor = z
 /** ISO 8601 in UTC with milliseconds. */
 export const timestamp = z.iso.datetime();
 
-/** A JSON object of at most 64 kB. */
-export const jsonObject = z
-  .record(z.string(), z.json())
-  .refine((value) => withinDepth(value, limits.jsonDepth), `must be nested at most ${limits.jsonDepth} levels deep`)
-  .refine((value) => withinBytes(value, limits.jsonBytes), `must be at most ${limits.jsonBytes} bytes of JSON`);
+/** A JSON object of at most 64 kB, 100 levels deep, without the keys `__proto__`, `constructor` and `prototype`. */
+export const jsonObject = z.preprocess(
+  (value: JsonObject, context) => refuseWhatIsNoJson(value, limits.jsonBytes, context),
+  z.record(z.string(), z.json()),
+);
 
-/** Any JSON value of at most 256 kB. */
-export const payload = z
-  .json()
-  .refine((value) => withinDepth(value, limits.jsonDepth), `must be nested at most ${limits.jsonDepth} levels deep`)
-  .refine((value) => withinBytes(value, limits.payloadBytes), `must be at most ${limits.payloadBytes} bytes of JSON`);
+/** Any JSON value of at most 256 kB, 100 levels deep, without the keys `__proto__`, `constructor` and `prototype`. */
+export const payload = z.preprocess(
+  (value: Json, context) => refuseWhatIsNoJson(value, limits.payloadBytes, context),
+  z.json(),
+);
 
 /** What the Anthropic API takes. */
 export const imageMediaTypes = ["image/png", "image/jpeg", "image/gif", "image/webp"] as const;
@@ -84,23 +85,10 @@ export type JsonObject = Record<string, Json>;
 export type Image = z.infer<typeof image>;
 export type FollowInput = z.infer<typeof follow>;
 
-const encoder = new TextEncoder();
-
-/** Level by level, so that no depth is too much for the check itself. */
-function withinDepth(value: unknown, max: number): boolean {
-  let level = [value].filter(isNested);
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth === max) return false;
-    level = level.flatMap((nested) => Object.values(nested)).filter(isNested);
-  }
-  return true;
-}
-
-function isNested(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
-}
-
-function withinBytes(value: unknown, max: number): boolean {
-  const text = JSON.stringify(value);
-  return text.length <= max && encoder.encode(text).length <= max;
+/** Before zod's own look, which would recurse, and leave `__proto__` away in silence. */
+function refuseWhatIsNoJson<T>(value: T, maxBytes: number, context: z.RefinementCtx): T {
+  // A field that was left out is for zod to name.
+  const problem = value === undefined ? undefined : findJsonProblem(value, maxBytes);
+  if (problem) context.addIssue({ code: "custom", path: [...problem.path], message: problem.message });
+  return value;
 }
