@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { KsiError } from "@ksi/contract";
+import { type Json, KsiError } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { WebSocket as WsWebSocket } from "ws";
@@ -122,6 +122,27 @@ test("the result of a run that did not complete is its error", async () => {
   const error = { code: "RUN_CANCELLED", message: "Somebody cancelled the run." } as const;
   daemon.runs.set(run.run_id, aRun({ run_id: run.run_id, status: "cancelled", error }));
   await expect(run.result()).rejects.toMatchObject({ ...error, details: { run_id: run.run_id } });
+});
+
+test("what no call can carry is refused before anything is sent, and what JSON cannot hold by the daemon", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const loop: Json[] = [];
+  loop.push({ loop });
+  const deep = JSON.parse("[".repeat(20_000) + "]".repeat(20_000)) as Json;
+  const send = (payload: Json) => ksi.messages.send({ source: "alice", event_type: "HELLO", payload });
+  for (const payload of [{ constructor: 1 }, JSON.parse('{"__proto__":1}'), { prototype: [] }, deep] as Json[]) {
+    const refused = { code: "INVALID_INPUT", message: expect.stringContaining("cannot be sent") };
+    await expect(send(payload)).rejects.toMatchObject(refused);
+    await expect(ksi.run({ prompt: "x", metadata: { payload } })).rejects.toMatchObject(refused);
+  }
+  expect(daemon.requests).toEqual([]);
+  const output = z.object({ constructor: z.string() });
+  await expect(ksi.run({ prompt: "x", output })).rejects.toMatchObject({ code: "INVALID_INPUT" });
+  for (const payload of [loop, 1n as unknown as Json]) {
+    await expect(send(payload)).rejects.toMatchObject({ code: "INVALID_INPUT", details: { issues: [{}] } });
+  }
+  expect([...daemon.sent, ...daemon.spawned]).toEqual([]);
 });
 
 test("images go with the prompt, in their order", async () => {
