@@ -48,7 +48,16 @@ export const runEvent = z.discriminatedUnion("event_type", [
   z.object({
     ...ofRun,
     event_type: z.literal("run.tool_use"),
-    payload: z.object({ tool_use_id: z.string(), name: z.string(), input: z.json() }),
+    /**
+     * `input` is without keys called `__proto__`, `constructor` or `prototype`, and null where it was nested more than 100
+     * levels deep; `is_truncated` says so.
+     */
+    payload: z.object({
+      tool_use_id: z.string(),
+      name: z.string(),
+      input: z.json(),
+      is_truncated: z.boolean().optional(),
+    }),
   }),
   z.object({
     ...ofRun,

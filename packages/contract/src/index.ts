@@ -1,5 +1,6 @@
 export * from "./errors.ts";
 export * from "./events.ts";
+export { isRefusedKey } from "./free-json.ts";
 export * from "./limits.ts";
 export { issuesOf, plainMessage } from "./plain-words.ts";
 export type * from "./ports.ts";

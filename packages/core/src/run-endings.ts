@@ -1,14 +1,16 @@
 /** How a run can end, as its last event and the fields of its record. */
-import type { WireError } from "@ksi/contract";
+import { type Json, limits, type WireError } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { fitJson } from "./agent-json.ts";
 import type { RunRecord } from "./run-record.ts";
 import type { Ending } from "./run-store.ts";
 import { listReadyModels } from "./runners/probe.ts";
 import type { Runner, TurnOutcome } from "./runners/runner.ts";
 
-/** `elapsedMs` from the start of the agent. */
+/** `elapsedMs` from the start of the agent. Throws `OUTPUT_INVALID` for an answer that no caller could be given. */
 export function completed(outcome: TurnOutcome, elapsedMs: number): Ending {
-  const { result, output, usage, cost_usd, num_turns, stop_reason, model, memory } = outcome;
+  const output = outcome.output === undefined ? undefined : answerToGive(outcome.output);
+  const { result, usage, cost_usd, num_turns, stop_reason, model, memory } = outcome;
   const known = {
     result,
     ...(output !== undefined && { output }),
@@ -19,6 +21,12 @@ export function completed(outcome: TurnOutcome, elapsedMs: number): Ending {
     ...(stop_reason !== undefined && { stop_reason }),
   };
   return { event_type: "run.completed", payload: { ...known, model }, fields: known, memory };
+}
+
+function answerToGive(output: Json): Json {
+  const { value, isTooDeep } = fitJson(output);
+  if (!isTooDeep) return value;
+  throw new KsiError("OUTPUT_INVALID", `The agent's answer is nested more than ${limits.jsonDepth} levels deep.`);
 }
 
 export function notCompleted(error: KsiError, elapsedMs: number): Ending {

@@ -1,3 +1,4 @@
+import type { Json } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
@@ -55,6 +56,20 @@ test("while the log is behind, what is said anew is not joined to what was retra
   gate.resolve();
   stored.push(...(await events.takeLast()));
   expect(stored.slice(100)).toEqual([text("ab"), retracted, text("cd")]);
+});
+
+test("keys that no answer could carry are left out of the input of a tool, which then says that it is truncated", async () => {
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => void stored.push(...batch));
+  const used = (input: Json, more?: object): TurnEvent => ({
+    event_type: "run.tool_use",
+    payload: { tool_use_id: "t", name: "Write", input, ...more },
+  });
+  events.emit(used(JSON.parse('{"path":"a","options":{"__proto__":{"b":1},"constructor":2}}')));
+  events.emit(used({ path: "a", options: {} }));
+  stored.push(...(await events.takeLast()));
+  const input = { path: "a", options: {} };
+  expect(stored).toEqual([used(input, { is_truncated: true }), used(input)]);
 });
 
 test("what cannot be stored because Redis is away is stored when it is back", async () => {

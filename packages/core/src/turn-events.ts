@@ -8,6 +8,7 @@
  * everything from then on.
  */
 import { KsiError } from "@ksi/contract/errors";
+import { fitJson } from "./agent-json.ts";
 import { retryWhileAway } from "./retry.ts";
 import type { TurnEvent } from "./runners/runner.ts";
 
@@ -50,8 +51,9 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
   let isEnding = false;
 
   return {
-    emit(event) {
+    emit(said) {
       if (isLost) return;
+      const event = fitToTravel(said);
       waitingChars += sizeOf(event);
       if (waitingChars > maxWaitingChars) return lose(tooMuchWaiting());
       const last = waiting.at(-1);
@@ -102,6 +104,14 @@ export function createTurnEvents({ store, onLost, signal }: TurnEventsOptions): 
     waiting = [];
     onLost(error.code === "CONFLICT" ? runTaken(error) : error);
   }
+}
+
+/** The input of a tool is what a model wrote. */
+function fitToTravel(event: TurnEvent): TurnEvent {
+  if (event.event_type !== "run.tool_use") return event;
+  const { value: input, hasLostKeys, isTooDeep } = fitJson(event.payload.input);
+  if (!hasLostKeys && !isTooDeep) return event;
+  return { event_type: event.event_type, payload: { ...event.payload, input, is_truncated: true } };
 }
 
 /** Only text grows by joining; everything else is a fact of its own. */

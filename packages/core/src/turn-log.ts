@@ -36,9 +36,19 @@ export function createTurnLog(folder: string, logger: Logger): TurnLog {
   };
 
   function write(run: RunRef, fields: JsonObject): void {
-    const line = `${JSON.stringify({ timestamp: new Date().toISOString(), ...fields })}\n`;
+    const line = lineOf(run, { timestamp: new Date().toISOString(), ...fields });
     waiting.set(run.session_id, { run, lines: (waiting.get(run.session_id)?.lines ?? "") + line });
     writing ??= writeAll();
+  }
+
+  /** What an agent nests deeper than JSON.stringify can follow costs the line, and not the run. */
+  function lineOf({ run_id, session_id }: RunRef, fields: JsonObject): string {
+    try {
+      return `${JSON.stringify(fields)}\n`;
+    } catch (error) {
+      logger.error({ err: error, run_id, session_id }, "A line of the turn log could not be written.");
+      return "";
+    }
   }
 
   /** Never rejects. */

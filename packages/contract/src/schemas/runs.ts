@@ -86,7 +86,10 @@ export const run = z.object({
   ended_at: timestamp.optional(),
   /** The agent's final text; present when `completed`. */
   result: z.string().optional(),
-  /** The agent's answer as JSON that satisfies `output_schema`; present when one was given and the run `completed`. */
+  /**
+   * The agent's answer as JSON that satisfies `output_schema`; present when one was given and the run `completed`. Without
+   * keys called `__proto__`, `constructor` or `prototype`, which no schema can ask for; `result` has what was said.
+   */
   output: z.json().optional(),
   /** Why the run did not complete; present when `failed`, `cancelled` or `timed_out`. */
   error: wireError.optional(),

@@ -100,6 +100,14 @@ test.each(["", "hello", "[1]", "null", '{"no":"type"}', '{"type":1}', '{"type":"
   },
 );
 
+test("an answer in JSON is read however deep the model nested it, with every key", () => {
+  const output = `{"__proto__":1,"deep":${"[".repeat(50_000)}${"]".repeat(50_000)}}`;
+  const { read } = createClaudeReader();
+  const [said] = read(`{"type":"result","subtype":"success","result":"","structured_output":${output}}`) ?? [];
+  const answer = said?.kind === "result" ? said.result.structured_output : undefined;
+  expect(Object.keys(answer ?? {})).toEqual(["__proto__", "deep"]);
+});
+
 test("a line of a kind that is not known yet is let pass", () => {
   expect(createClaudeReader().read('{"type":"next_years_news"}')).toEqual([{ kind: "other" }]);
 });

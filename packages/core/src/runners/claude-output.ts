@@ -131,7 +131,8 @@ const resultLine = z.looseObject({
   stop_reason: z.string().nullish(),
   num_turns: z.number().int().optional(),
   total_cost_usd: z.number().optional(),
-  structured_output: z.json().optional(),
+  /** Of a line of JSON, so JSON; zod's own look at it would recurse as deep as a model can nest. */
+  structured_output: z.custom<Json>().optional(),
   session_id: z.string().optional(),
   /** As older versions call it. */
   sessionId: z.string().optional(),
