@@ -84,7 +84,7 @@ async function measureOverheads(ours: Target, theirs: Target, direct: Target): P
       theirs: round(peers),
       ratio: round(mine / peers),
       beside: portkey,
-      goal: "< 1",
+      goals: [{ of: "ratio", is: "<", value: 1 }],
     });
     raw[`concurrency ${concurrency}`] = samples;
   }
@@ -107,7 +107,7 @@ async function measureRates(ours: Target, theirs: Target): Promise<Measured> {
     theirs: round(peers),
     ratio: round(mine / peers),
     beside: portkey,
-    goal: "> 1",
+    goals: [{ of: "ratio", is: ">", value: 1 }],
   };
   return { rows: [row], raw: rates };
 }

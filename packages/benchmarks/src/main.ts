@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- question …]`: asks every question (or the named ones) in one run, writes the raw numbers to
- * results/latest.json and the table to results/README.md.
+ * `npm run bench [-- question … --short]`: asks every question (or the named ones) in one run. A whole run writes the raw
+ * numbers to results/latest.json and the table to results/README.md; one of some questions, with `--short`, or in which
+ * a question failed, only prints its table.
  */
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -8,11 +9,11 @@ import { availableParallelism, cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { measureDispatch } from "./dispatch.ts";
 import { measureGateway } from "./gateway.ts";
-import type { Answer, Row } from "./question.ts";
+import { type Answer, type Effort, type Goal, isMet, type Row } from "./question.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTurnOverhead } from "./turn-overhead.ts";
 
-const questions = {
+const questions: Record<string, (effort: Effort) => Promise<Answer>> = {
   startup: measureStartup,
   dispatch: measureDispatch,
   "turn-overhead": measureTurnOverhead,
@@ -20,7 +21,8 @@ const questions = {
 };
 const results = fileURLToPath(new URL("../results/", import.meta.url));
 
-const wanted = process.argv.slice(2);
+const effort: Effort = { isShort: process.argv.includes("--short") };
+const wanted = process.argv.slice(2).filter((argument) => argument !== "--short");
 const unknown = wanted.filter((name) => !(name in questions));
 if (unknown.length > 0) {
   console.error(`Unknown question ${unknown.join(", ")}. There are: ${Object.keys(questions).join(", ")}.`);
@@ -31,7 +33,13 @@ const answers: Answer[] = [];
 for (const [name, measure] of Object.entries(questions)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.error(`${name} …`);
-  answers.push(await measure());
+  try {
+    answers.push(await measure(effort));
+  } catch (thrown) {
+    // The others took their time; what they found is still printed.
+    console.error(`${name} failed:`, thrown);
+    process.exitCode = 1;
+  }
 }
 
 const report = {
@@ -42,7 +50,7 @@ const report = {
 };
 const table = render(report);
 console.log(table);
-if (wanted.length === 0) {
+if (wanted.length === 0 && !effort.isShort && !process.exitCode) {
   await mkdir(results, { recursive: true });
   await writeFile(`${results}latest.json`, `${JSON.stringify(report, null, 1)}\n`);
   await writeFile(`${results}README.md`, table);
@@ -68,7 +76,13 @@ function render({ date, commit, machine, answers }: typeof report): string {
   ].join("\n");
 }
 
-function renderRow({ what, unit, ours, theirs, ratio, goal, beside }: Row): string {
+function renderRow(row: Row): string {
+  const { what, unit, ours, theirs, ratio, beside } = row;
   const figure = (value: number | undefined) => (value === undefined ? "" : `${value} ${unit}`);
-  return `| ${what} | ${figure(ours)} | ${figure(theirs)} | ${ratio ?? ""} | ${goal ?? ""} | ${beside} |`;
+  return `| ${what} | ${figure(ours)} | ${figure(theirs)} | ${ratio ?? ""} | ${renderGoals(row)} | ${beside} |`;
+}
+
+function renderGoals({ goals = [], ...row }: Row): string {
+  const verdict = (goal: Goal) => (isMet(goal, row) ? "met" : "**lost**");
+  return goals.map((goal) => `${goal.of} ${goal.is} ${goal.value}: ${verdict(goal)}`).join("; ");
 }

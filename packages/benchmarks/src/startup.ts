@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createTempFolder } from "@ksi/testing";
 import { startBenchDaemon } from "./daemon.ts";
 import { installPeer, startPeer } from "./peer.ts";
-import type { Answer } from "./question.ts";
+import type { Answer, Goal, Row } from "./question.ts";
 import { round, summarize } from "./stats.ts";
 
 const starts = 7;
@@ -20,7 +20,7 @@ export async function measureStartup(): Promise<Answer> {
   }
   const theirs = await startOpencode();
   const median = (of: Start[], key: keyof Start) => summarize(of.map((start) => start[key])).median;
-  const row = (what: string, unit: "ms" | "MB", key: keyof Start, goal: string) => ({
+  const row = (what: string, unit: "ms" | "MB", key: keyof Start, goal: Goal): Row => ({
     what,
     unit,
     ours: median(ours, key),
@@ -29,13 +29,13 @@ export async function measureStartup(): Promise<Answer> {
       ratio: round(median(ours, key) / median(theirs, key)),
     }),
     beside: theirs.length > 0 ? `opencode ${opencodeVersion} serve` : "opencode did not install here",
-    goal,
+    goals: [goal],
   });
   return {
     question: "Start and weight of an idle daemon, Redis included",
     rows: [
-      row("process start to ready, second start on, median", "ms", "readyMs", "≤ 1500"),
-      row("resident memory of all its processes, median", "MB", "residentMb", "≤ 180"),
+      row("process start to ready, second start on, median", "ms", "readyMs", { of: "ours", is: "≤", value: 1500 }),
+      row("resident memory of all its processes, median", "MB", "residentMb", { of: "ours", is: "≤", value: 180 }),
     ],
     raw: { ours, theirs },
   };

@@ -36,7 +36,7 @@ export async function measureTurnOverhead(): Promise<Answer> {
         theirs: theirs.median,
         ratio: round(ours.median / theirs.median),
         beside: "the same agent started by hand",
-        goal: "≤ 1.02",
+        goals: [{ of: "ratio", is: "≤", value: 1.02 }],
       },
     ],
     raw: { through, direct, summary: { ours, theirs } },
