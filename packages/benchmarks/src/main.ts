@@ -7,8 +7,12 @@ import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
+import { measureCatchUp } from "./catch-up.ts";
+import { measureDeliveryDelay } from "./delivery-delay.ts";
 import { measureDispatch } from "./dispatch.ts";
+import { measureFanOut } from "./fan-out.ts";
 import { measureGateway } from "./gateway.ts";
+import { measureIdleMemory } from "./idle-memory.ts";
 import { type Answer, type Effort, type Goal, isMet, type Row } from "./question.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTurnOverhead } from "./turn-overhead.ts";
@@ -18,6 +22,10 @@ const questions: Record<string, (effort: Effort) => Promise<Answer>> = {
   dispatch: measureDispatch,
   "turn-overhead": measureTurnOverhead,
   gateway: measureGateway,
+  "fan-out": measureFanOut,
+  "delivery-delay": measureDeliveryDelay,
+  "catch-up": measureCatchUp,
+  "idle-memory": measureIdleMemory,
 };
 const results = fileURLToPath(new URL("../results/", import.meta.url));
 

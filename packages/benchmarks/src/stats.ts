@@ -18,6 +18,11 @@ export function round(value: number): number {
   return Math.round(value * 1000) / 1000;
 }
 
+/** Milliseconds of the machine's monotonic clock, the same for all its processes (on Linux, since it was booted). */
+export function monotonicMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 /** Epoch milliseconds with a fraction, comparable between processes of one machine. */
 export function now(): number {
   return performance.timeOrigin + performance.now();

@@ -1,0 +1,36 @@
+/** The Redis of one question: a fresh one with the settings of the daemon's own, which all peers are given. */
+import { startStore } from "@ksi/core";
+import { createTempFolder } from "@ksi/testing";
+import { Redis } from "ioredis";
+
+export const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+export interface BenchRedis extends AsyncDisposable {
+  /** Of its Unix socket. */
+  readonly path: string;
+  /** `always` at first. */
+  setFsync(policy: "always" | "everysec"): Promise<void>;
+}
+
+export async function startBenchRedis(): Promise<BenchRedis> {
+  const folder = await createTempFolder("ksi-bench-");
+  const store = await startStore({ dir: folder.path, logger: silent });
+  const { path = "" } = store.commands.options;
+  return {
+    path,
+    setFsync: async (policy) => {
+      await store.commands.config("SET", "appendfsync", policy);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await store.close();
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** One that fails instead of trying again. */
+export function connectTo(path: string): Redis {
+  const redis = new Redis({ path, retryStrategy: () => null, maxRetriesPerRequest: 0 });
+  // Whoever waits for an answer is told; the rest is the end of a round.
+  return redis.on("error", () => undefined);
+}
