@@ -10,9 +10,11 @@ import { fileURLToPath } from "node:url";
 import { measureCatchUp } from "./catch-up.ts";
 import { measureDeliveryDelay } from "./delivery-delay.ts";
 import { measureDispatch } from "./dispatch.ts";
+import { measureDurability } from "./durability.ts";
 import { measureFanOut } from "./fan-out.ts";
 import { measureGateway } from "./gateway.ts";
 import { measureIdleMemory } from "./idle-memory.ts";
+import { measureLogThroughput } from "./log-throughput.ts";
 import { type Answer, type Effort, type Goal, isMet, type Row } from "./question.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTurnOverhead } from "./turn-overhead.ts";
@@ -22,10 +24,12 @@ const questions: Record<string, (effort: Effort) => Promise<Answer>> = {
   dispatch: measureDispatch,
   "turn-overhead": measureTurnOverhead,
   gateway: measureGateway,
+  "log-throughput": measureLogThroughput,
   "fan-out": measureFanOut,
   "delivery-delay": measureDeliveryDelay,
   "catch-up": measureCatchUp,
   "idle-memory": measureIdleMemory,
+  durability: measureDurability,
 };
 const results = fileURLToPath(new URL("../results/", import.meta.url));
 
