@@ -226,6 +226,30 @@ test("a gap that a cut leaves behind is told in the middle of the loop, and whic
   expect(gaps).toHaveLength(2);
 });
 
+test("a stream from now that was cut before its first event starts at a later now, and after one it misses nothing", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const timestamp = "2026-11-21T00:00:00.000Z";
+  const publish = (payload: number) =>
+    daemon.firehose.append({ id: `e${payload}`, source: "a", event_type: "x.n", payload, timestamp });
+  const events = ksi.events.subscribe()[Symbol.asyncIterator]();
+  const first = events.next();
+  for (const number of [1, 2]) {
+    await until(() => daemon.firehose.open === 1);
+    daemon.cut();
+    await until(() => daemon.firehose.open === 0);
+    publish(number);
+  }
+  await until(() => daemon.firehose.open === 1);
+  publish(3);
+  expect((await first).value).toMatchObject({ payload: 3 });
+  daemon.cut();
+  await until(() => daemon.firehose.open === 0);
+  publish(4);
+  expect((await events.next()).value).toMatchObject({ payload: 4 });
+  await events.return?.();
+});
+
 test("a failure of the daemon that passes is waited out, and one that stays ends the loop", async () => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);

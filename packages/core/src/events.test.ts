@@ -51,6 +51,28 @@ test("a subscription starts now, or at the oldest event, or after a cursor", asy
   }
 });
 
+test("a filtered subscription resumes after its last match, which is a gap when what followed was trimmed", async () => {
+  await using fresh = startFreshLog(redis.store);
+  const events = createEvents(fresh);
+  const filter = { types: ["x.wanted"] };
+  const publish = (event_type: string) => events.publish({ source: "ci", event_type, payload: null });
+  await publish("x.wanted");
+  for (let other = 0; other < 3; other++) await publish("x.other");
+  const iterator = (await events.subscribe(filter, { from: "oldest" }))[Symbol.asyncIterator]();
+  const [match] = await take(iterator, 1);
+  await iterator.return?.();
+
+  const resume = async () => (await events.subscribe(filter, { lastEventId: match?.cursor }))[Symbol.asyncIterator]();
+  const resumed = await resume();
+  const next = take(resumed, 1);
+  await publish("x.wanted");
+  expect((await next)[0]?.event.event_type).toBe("x.wanted");
+  await resumed.return?.();
+
+  await redis.store.commands.xtrim(fresh.keys.channel(channels.firehose), "MAXLEN", 2);
+  await expect(resume()).rejects.toMatchObject({ code: "HISTORY_TRIMMED", details: { reason: "trimmed" } });
+});
+
 test.each([
   [{}, ["1", "2", "3", "4"]],
   [{ types: ["x.build.done"] }, ["2"]],

@@ -1,6 +1,6 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Image, RunEvent, SpawnInput } from "@ksi/contract";
+import { type Image, type RunEvent, type SpawnInput, schemas } from "@ksi/contract";
 import type { KsiError } from "@ksi/contract/errors";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
@@ -33,6 +33,21 @@ test("a run goes from the prompt over its events to its result", async () => {
   expect(events.every((event) => event.run_id === run_id && event.session_id === session_id)).toBe(true);
   expect(run).toMatchObject({ run_id, session_id, status: "completed", result: "hello big world", runner: "echo" });
   expect(run).not.toHaveProperty("prompt");
+});
+
+test("a session's id is the caller's or a new UUID in lower case, and a run's is the daemon's own", async () => {
+  await using fresh = await startFreshCore();
+  const { runs } = fresh.ports;
+  const mine = await runs.spawn({ ...spawnDefaults, prompt: "x", session_id });
+  const others = [
+    await runs.spawn({ ...spawnDefaults, prompt: "x" }),
+    await runs.spawn({ ...spawnDefaults, prompt: "x" }),
+  ];
+  expect(mine.session_id).toBe(session_id);
+  for (const { session_id } of others) expect(schemas.sessionRef.parse({ session_id })).toEqual({ session_id });
+  const all = [mine, ...others];
+  expect(new Set(all.map(({ session_id }) => session_id)).size).toBe(3);
+  expect(new Set(all.map(({ run_id }) => schemas.runRef.parse({ run_id }).run_id)).size).toBe(3);
 });
 
 test("a result is waited for, and given as soon as it is there", async () => {
