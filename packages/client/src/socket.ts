@@ -153,7 +153,7 @@ async function retellEarlyError(socket: WebSocket): Promise<void> {
     isEarly = true;
   };
   socket.addEventListener("error", onError);
-  for (let microtask = 0; microtask < 10; microtask++) await undefined;
+  for (let microtask = 0; microtask < 10; microtask++) await Promise.resolve();
   socket.removeEventListener("error", onError);
   if (isEarly) setTimeout(() => socket.dispatchEvent(new Event("error")));
 }
