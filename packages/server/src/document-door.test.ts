@@ -17,6 +17,24 @@ test("the OpenAPI document is there for everybody, and is not sent twice to whoe
   expect((await fetch(url, { headers: { "if-none-match": '"other"' } })).status).toBe(200);
 });
 
+test("a person who opens the daemon's address is led to the docs page, and a program told that nothing is there", async () => {
+  await using doors = await startTestDoors();
+  const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+  for (const method of ["GET", "HEAD"]) {
+    const led = await fetch(doors.url, { method, headers: { accept: browser }, redirect: "manual" });
+    expect([led.status, led.headers.get("location")]).toEqual([302, "/docs"]);
+  }
+  const page = await fetch(doors.url, { headers: { accept: browser } });
+  expect([page.status, page.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+  for (const accept of ["*/*", "application/json"]) {
+    const answer = await fetch(doors.url, { headers: { accept } });
+    expect([answer.status, await answer.json()]).toMatchObject([404, { error: { code: "NOT_FOUND" } }]);
+  }
+  const headers = { accept: browser, origin: "http://evil.example" };
+  expect((await fetch(doors.url, { headers, redirect: "manual" })).status).toBe(403);
+  expect((await fetch(doors.url, { method: "POST", headers: { accept: browser } })).status).toBe(404);
+});
+
 test("the docs page is there for everybody, and may load what it is made of and nothing else", async () => {
   await using doors = await startTestDoors();
   const page = await fetch(`${doors.url}/docs`);

@@ -23,7 +23,8 @@ export type HttpApp = Hono<HttpVariables>;
 
 /**
  * `/trpc/*`, `/api/v1/*` (REST) and `/v1/*` (OpenAI) for callers with the token. For everybody `GET /health` (503 when
- * Redis is away or refuses writes), `GET /ready` (503 while draining), `GET /openapi.json` and `GET /docs`.
+ * Redis is away or refuses writes), `GET /ready` (503 while draining), `GET /openapi.json` and `GET /docs`, to which `/`
+ * leads browsers.
  *
  * Errors have the body `{ error: { code, message, … } }`; under `/v1` OpenAI's, under `/trpc` tRPC's.
  */
@@ -38,6 +39,7 @@ export function createHttpApp(options: HttpDoorOptions): HttpApp {
     allowOrigins(options),
   );
 
+  app.get("/", showTheWay);
   serve(app, "GET", "/health", async (c) => {
     const health = await options.health();
     return c.json(health, health.status === "ok" ? 200 : 503);
@@ -77,6 +79,12 @@ function serve(app: HttpApp, method: "GET" | "POST", path: string, handler: Hand
     return response;
   });
 }
+
+/** For a person who opens the daemon's address in a browser; to programs there is nothing here. */
+const showTheWay: Handler = (c) =>
+  c.req.header("accept")?.includes("text/html")
+    ? new Response(null, { status: 302, headers: { location: "/docs", vary: "accept" } })
+    : c.notFound();
 
 const askForUpgrade: Handler = () => {
   const error = new KsiError("MALFORMED_REQUEST", "Events come over WebSocket here: connect to ws://, not to http://.");
