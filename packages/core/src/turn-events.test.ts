@@ -18,6 +18,17 @@ function setUp(store: (events: readonly TurnEvent[]) => Promise<void>) {
   return { events, lost, closing };
 }
 
+/** With a log that stores nothing until it is told to. */
+function setUpBehind() {
+  const { promise: isBack, resolve: catchUp } = Promise.withResolvers<void>();
+  const stored: TurnEvent[] = [];
+  const { events } = setUp(async (batch) => {
+    await isBack;
+    stored.push(...batch);
+  });
+  return { events, stored, catchUp };
+}
+
 test("each delta is an event of its own as long as the log keeps up, in the order of the agent", async () => {
   const stored: TurnEvent[] = [];
   const { events } = setUp(async (batch) => void stored.push(...batch));
@@ -29,31 +40,21 @@ test("each delta is an event of its own as long as the log keeps up, in the orde
 });
 
 test("while the log is behind, deltas are joined and no letter is lost", async () => {
-  const gate = Promise.withResolvers<void>();
-  const stored: TurnEvent[] = [];
-  const { events } = setUp(async (batch) => {
-    await gate.promise;
-    stored.push(...batch);
-  });
+  const { events, stored, catchUp } = setUpBehind();
   const letters = Array.from({ length: 10_000 }, (_, i) => String.fromCharCode(97 + (i % 26)));
   for (const letter of letters) events.emit(text(letter));
-  gate.resolve();
+  catchUp();
   stored.push(...(await events.takeLast()));
   expect(stored.length).toBeLessThan(100);
   expect(stored.map(({ payload }) => "text" in payload && payload.text).join("")).toBe(letters.join(""));
 });
 
 test("while the log is behind, what is said anew is not joined to what was retracted before it", async () => {
-  const gate = Promise.withResolvers<void>();
-  const stored: TurnEvent[] = [];
-  const { events } = setUp(async (batch) => {
-    await gate.promise;
-    stored.push(...batch);
-  });
+  const { events, stored, catchUp } = setUpBehind();
   const retracted: TurnEvent = { event_type: "run.retracted", payload: { chars: 2 } };
   for (let i = 0; i < 100; i++) events.emit(tool);
   for (const event of [text("a"), text("b"), retracted, text("c"), text("d")]) events.emit(event);
-  gate.resolve();
+  catchUp();
   stored.push(...(await events.takeLast()));
   expect(stored.slice(100)).toEqual([text("ab"), retracted, text("cd")]);
 });
@@ -87,16 +88,11 @@ test("what cannot be stored because Redis is away is stored when it is back", as
 });
 
 test("what is left when the agent has ended goes with its last word, if it is one batch", async () => {
-  const gate = Promise.withResolvers<void>();
-  const stored: TurnEvent[] = [];
-  const { events } = setUp(async (batch) => {
-    await gate.promise;
-    stored.push(...batch);
-  });
+  const { events, stored, catchUp } = setUpBehind();
   events.emit(text("first"));
   for (let i = 0; i < 600; i++) events.emit(tool);
   const last = events.takeLast();
-  gate.resolve();
+  catchUp();
   const left = await last;
   expect(left.length).toBeGreaterThan(0);
   expect(left.length).toBeLessThanOrEqual(500);

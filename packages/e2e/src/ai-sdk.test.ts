@@ -4,9 +4,10 @@ import { until } from "@ksi/testing";
 import { APICallError, generateText, Output, RetryError, streamText } from "ai";
 import { afterAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { hearWords } from "./hear-words.ts";
 import { startHeldDaemon } from "./held-daemon.ts";
 import { watchConnections } from "./loopback-only.ts";
-import { connectAiSdk, getRun, listRuns, soon, startScriptedDaemon } from "./openai-clients.ts";
+import { connectAiSdk, getRun, listRuns, startScriptedDaemon } from "./openai-clients.ts";
 
 const connections = watchConnections();
 const live = await startScriptedDaemon();
@@ -67,17 +68,10 @@ describe("generateText", () => {
 describe("streamText", () => {
   test("has each delta while the agent is still to say the next", async () => {
     await using held = await startHeldDaemon();
-    const { turn } = held;
-    await turn.say("one ");
-    const { textStream } = streamText({ model: connectAiSdk(held.daemon)("sonnet"), prompt: "go" });
-    const deltas = textStream[Symbol.asyncIterator]();
-    expect((await soon(deltas.next())).value).toBe("one ");
-    for (const word of ["two ", "three "]) {
-      await turn.say(word);
-      expect((await soon(deltas.next())).value).toBe(word);
-    }
-    await turn.finish();
-    expect((await soon(deltas.next())).done).toBe(true);
+    const slow = connectAiSdk(held.daemon)("sonnet");
+    const words = ["one ", "two ", "three "] as const;
+    const heard = await hearWords(held.turn, words, () => streamText({ model: slow, prompt: "go" }).textStream);
+    expect(heard).toEqual(words);
   });
 
   test("ends with the reason and the usage", async () => {

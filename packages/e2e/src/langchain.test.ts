@@ -4,9 +4,10 @@ import { until } from "@ksi/testing";
 import { HumanMessage, SystemMessage } from "@langchain/core/messages";
 import { afterAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { hearWords } from "./hear-words.ts";
 import { startHeldDaemon } from "./held-daemon.ts";
 import { watchConnections } from "./loopback-only.ts";
-import { connectLangChain, listRuns, soon, startScriptedDaemon } from "./openai-clients.ts";
+import { connectLangChain, listRuns, startScriptedDaemon } from "./openai-clients.ts";
 
 const connections = watchConnections();
 const live = await startScriptedDaemon();
@@ -59,16 +60,9 @@ describe("invoke", () => {
 describe("stream", () => {
   test("has each delta while the agent is still to say the next", async () => {
     await using held = await startHeldDaemon();
-    const { turn } = held;
-    await turn.say("one ");
-    const deltas = deltasOf(await connectLangChain(held.daemon).stream("go"));
-    expect((await soon(deltas.next())).value).toBe("one ");
-    for (const word of ["two ", "three "]) {
-      await turn.say(word);
-      expect((await soon(deltas.next())).value).toBe(word);
-    }
-    await turn.finish();
-    expect((await soon(deltas.next())).done).toBe(true);
+    const slow = connectLangChain(held.daemon);
+    const words = ["one ", "two ", "three "] as const;
+    expect(await hearWords(held.turn, words, async () => deltasOf(await slow.stream("go")))).toEqual(words);
   });
 
   test("ends with the reason and the usage", async () => {

@@ -5,10 +5,11 @@ import { APIError, BadRequestError, NotFoundError, UnprocessableEntityError } fr
 import { zodResponseFormat } from "openai/helpers/zod";
 import { afterAll, describe, expect, test } from "vitest";
 import { z } from "zod";
+import { hearWords } from "./hear-words.ts";
 import { startHeldDaemon } from "./held-daemon.ts";
 import { watchConnections } from "./loopback-only.ts";
 import { ask, collect, deltasOf, textOf } from "./openai-chat.ts";
-import { connectOpenAi, getRun, listRuns, soon, startScriptedDaemon } from "./openai-clients.ts";
+import { connectOpenAi, getRun, listRuns, startScriptedDaemon } from "./openai-clients.ts";
 
 const connections = watchConnections();
 const live = await startScriptedDaemon();
@@ -57,19 +58,18 @@ describe("an answer", () => {
 describe("a stream", () => {
   test("has each delta while the agent is still to say the next", async () => {
     await using held = await startHeldDaemon();
-    const { turn } = held;
-    await turn.say("one ");
     const client = connectOpenAi(held.daemon);
-    const { data, response } = await client.chat.completions.create({ ...ask("go"), stream: true }).withResponse();
-    const deltas = deltasOf(data);
-    expect((await soon(deltas.next())).value).toBe("one ");
-    for (const word of ["two ", "three "]) {
-      await turn.say(word);
-      expect((await soon(deltas.next())).value).toBe(word);
-    }
-    expect(await getRun(held.daemon, response.headers.get("x-ksi-run-id") ?? "")).toMatchObject({ status: "running" });
-    await turn.finish();
-    expect((await soon(deltas.next())).done).toBe(true);
+    let runId = "";
+    const open = async () => {
+      const { data, response } = await client.chat.completions.create({ ...ask("go"), stream: true }).withResponse();
+      runId = response.headers.get("x-ksi-run-id") ?? "";
+      return deltasOf(data);
+    };
+    const words = ["one ", "two ", "three "] as const;
+    const heard = await hearWords(held.turn, words, open, async () => {
+      expect(await getRun(held.daemon, runId)).toMatchObject({ status: "running" });
+    });
+    expect(heard).toEqual(words);
   });
 
   test.for(["sonnet", "echo"])("of %s opens with the role and ends with the reason", async (model) => {

@@ -30,12 +30,7 @@ test("a chat is a run, and its answer says which, and how much room is left", as
 });
 
 test("a stream has the same headers, and its chunks come as the agent says them", async () => {
-  const { promise: more, resolve: sayMore } = Promise.withResolvers<void>();
-  const { options } = agent(async function* () {
-    yield said("Hello");
-    await more;
-    yield completed("Hello");
-  });
+  const { options, sayMore } = pausingAgent();
   await using doors = await startTestDoors({ ...options, requestsPerMinute: 60_000 });
   const response = await stream(doors);
   expect(response.headers).toMatchObject({
@@ -108,18 +103,24 @@ test("what breaks inside is a server_error without a word of it, and the log has
 });
 
 test("a daemon that closes lets a chat's stream end with its run, and never cuts it to look complete", async () => {
-  const { promise: more, resolve: sayMore } = Promise.withResolvers<void>();
-  const { options } = agent(async function* () {
-    yield said("Hello");
-    await more;
-    yield completed("Hello");
-  });
+  const { options, sayMore } = pausingAgent();
   await using doors = await startTestDoors(options);
   const response = await stream(doors);
   doors.closing.abort();
   sayMore();
   expect(await text(response)).toMatch(/data: \[DONE\]\n\n$/);
 });
+
+/** It says Hello, and no more until it is told to. */
+function pausingAgent() {
+  const { promise: more, resolve: sayMore } = Promise.withResolvers<void>();
+  const { options } = agent(async function* () {
+    yield said("Hello");
+    await more;
+    yield completed("Hello");
+  });
+  return { options, sayMore };
+}
 
 type Play = (signal: AbortSignal) => AsyncGenerator<RunEvent>;
 

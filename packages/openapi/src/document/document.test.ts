@@ -29,20 +29,18 @@ async function describe(
   return document;
 }
 
-function query(path: `/${string}`, input: z.ZodObject, output: z.ZodType = z.unknown()) {
-  return t.procedure
-    .meta({ openapi: { method: "GET", path } })
-    .input(input)
-    .output(output)
-    .query(nothing);
+function query(path: `/${string}`, input: z.ZodType, output?: z.ZodType) {
+  return at("GET", path, input, output).query(nothing);
 }
 
-function mutation(path: `/${string}`, input: z.ZodType, output: z.ZodType = z.unknown()) {
-  return t.procedure
-    .meta({ openapi: { method: "POST", path } })
-    .input(input)
-    .output(output)
-    .mutation(nothing);
+function mutation(path: `/${string}`, input: z.ZodType, output?: z.ZodType) {
+  return at("POST", path, input, output).mutation(nothing);
+}
+
+type Method = NonNullable<OpenApiMeta["openapi"]>["method"];
+
+function at(method: Method, path: `/${string}`, input: z.ZodType, output: z.ZodType = z.unknown()) {
+  return t.procedure.meta({ openapi: { method, path } }).input(input).output(output);
 }
 
 const schemaOf = (document: OpenApiDocument, name: string) => document.components.schemas?.[name];
@@ -361,10 +359,7 @@ test("a union as the body is said as it is, and its fields are parameters elsewh
   const input = z.union([z.object({ a: z.string() }), z.object({ a: z.number(), b: z.string() })]);
   const document = await describe({
     send: mutation("/send", input),
-    find: t.procedure
-      .meta({ openapi: { method: "GET", path: "/find" } })
-      .input(input)
-      .query(nothing),
+    find: query("/find", input),
   });
   expect(document.paths["/send"]?.post?.requestBody?.content["application/json"]?.schema.anyOf).toHaveLength(2);
   expect(document.paths["/find"]?.get?.parameters?.map(({ name, required }) => [name, required])).toEqual([
@@ -377,10 +372,7 @@ test("an input that may be left out makes nothing required", async () => {
   const input = z.object({ a: z.string() }).optional();
   const document = await describe({
     send: mutation("/send", input),
-    find: t.procedure
-      .meta({ openapi: { method: "GET", path: "/find" } })
-      .input(input)
-      .query(nothing),
+    find: query("/find", input),
     all: mutation("/all", z.object({ a: z.string().optional() })),
     put: mutation("/put/{id}", z.object({ id: z.string(), a: z.string() }).optional()),
   });

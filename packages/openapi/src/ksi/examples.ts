@@ -7,7 +7,8 @@ const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 const accepted = "2026-11-21T10:00:00.000Z";
 const ended = "2026-11-21T10:00:04.120Z";
 
-const run: Run = {
+/** What a run has, however it ended. */
+const ran: Run = {
   run_id,
   session_id,
   status: "completed",
@@ -18,6 +19,10 @@ const run: Run = {
   created_at: accepted,
   started_at: "2026-11-21T10:00:00.031Z",
   ended_at: ended,
+};
+
+const run: Run = {
+  ...ran,
   result: "2 + 2 is 4.",
   usage: { input_tokens: 12, output_tokens: 9, cache_read_input_tokens: 14_870 },
   cost_usd: 0.0061,
@@ -27,16 +32,8 @@ const run: Run = {
 };
 
 const failed: Run = {
-  run_id,
-  session_id,
+  ...ran,
   status: "failed",
-  model: "sonnet",
-  runner: "claude",
-  priority: 50,
-  timeout_ms: 300_000,
-  created_at: accepted,
-  started_at: "2026-11-21T10:00:00.031Z",
-  ended_at: ended,
   error: { code: "MODEL_AUTH", message: "The provider refused the agent's credentials. Log in with `claude`." },
   duration_ms: 4_089,
 };
