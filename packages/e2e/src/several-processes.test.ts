@@ -1,20 +1,16 @@
 /** Two servers without workers and two workers without doors, on one external Redis. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import { createKsiClient } from "@ksi/client";
 import { startStore } from "@ksi/core";
 import {
-  type ClaudeStandIn,
   createClaudeStandIn,
   createTempFolder,
   isAlive,
-  ksiBin,
   type StandInTurn,
   startDaemonProcess,
   until,
 } from "@ksi/testing";
 import { afterAll, expect, test } from "vitest";
+import { startLiveWorker } from "./live-worker.ts";
 
 const stack = new AsyncDisposableStack();
 afterAll(() => stack.disposeAsync());
@@ -31,7 +27,10 @@ const env = {
   KSI_TOKEN: token,
 };
 const [first, second] = [await startServer("first"), await startServer("second")];
-for (const name of ["worker-1", "worker-2"]) stack.use(await startWorker(name, claude));
+for (const name of ["worker-1", "worker-2"]) {
+  const options = { dataDir: `${folder.path}/${name}`, cwd: folder.path };
+  stack.use(await startLiveWorker({ ...options, env: { ...env, KSI_MAX_CONCURRENT_RUNS: "3" } }));
+}
 
 test("runs of a session execute in order and never two at once, whichever server takes and worker executes them", async () => {
   const sessions: string[] = [];
@@ -79,25 +78,6 @@ async function startServer(name: string) {
   const dataDir = `${folder.path}/${name}`;
   const daemon = stack.use(await startDaemonProcess({ dataDir, cwd: folder.path, env, args: ["--no-worker"] }));
   return stack.use(createKsiClient({ url: daemon.url, token }));
-}
-
-/** A `ksi worker` process; resolves when it takes runs. */
-async function startWorker(name: string, { bin }: ClaudeStandIn): Promise<AsyncDisposable> {
-  const worker = spawn(process.execPath, [ksiBin, "worker", "--data-dir", `${folder.path}/${name}`], {
-    cwd: folder.path,
-    env: { ...process.env, ...env, KSI_CLAUDE_BIN: bin, KSI_MAX_CONCURRENT_RUNS: "3" },
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-  const lines = createInterface({ input: worker.stdout });
-  const takesRuns = Promise.withResolvers<void>();
-  lines.on("line", (line) => line.includes("is ready for") && takesRuns.resolve());
-  lines.once("close", () => takesRuns.reject(new Error(`${name} ended before it took runs`)));
-  await takesRuns.promise;
-  return {
-    [Symbol.asyncDispose]: async () => {
-      if (worker.kill("SIGTERM")) await once(worker, "exit");
-    },
-  };
 }
 
 function started(turns: StandInTurn[]): string[] {
