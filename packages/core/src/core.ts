@@ -62,7 +62,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const startedAt = performance.now();
   const tenants = new Map<string, Ports>();
   const closers = createClosers(logger);
-  const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents }));
+  const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents, signal: store.exited }));
   closers.add(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, logger }));
   let isDraining = false;
 
