@@ -23,7 +23,10 @@ export interface Start {
 export interface Ending {
   /** Of HTTP, or the close code of the plain socket. Undefined where there was no answer. */
   readonly status: number | undefined;
-  readonly error?: WireError | undefined;
+  readonly code?: string | undefined;
+  /** Of a gap. */
+  readonly reason?: unknown;
+  readonly oldest?: unknown;
 }
 
 type OnEntry = (cursor: string, event: KsiEvent) => void;
@@ -52,8 +55,16 @@ export interface Follower extends AsyncDisposable {
 
 const comeBackMs = 250;
 
-/** Comes back whenever its subscription ends, until it has an event for which `isLast`, or is disposed. */
-export function startFollower(door: Door, followed: Followed, isLast: (event: KsiEvent) => boolean): Follower {
+/**
+ * Comes back whenever its subscription ends, until it has an event for which `isLast`, or is disposed. Starts with the
+ * oldest event, or behind the cursor `after`.
+ */
+export function startFollower(
+  door: Door,
+  followed: Followed,
+  isLast: (event: KsiEvent) => boolean,
+  after?: string,
+): Follower {
   const leaving = new AbortController();
   const { signal } = leaving;
   const cursors: string[] = [];
@@ -70,7 +81,7 @@ export function startFollower(door: Door, followed: Followed, isLast: (event: Ks
 
   const done = (async () => {
     while (!signal.aborted) {
-      const ending = await openOnce(door, followed, { after: cursors.at(-1) }, onEntry, signal);
+      const ending = await openOnce(door, followed, { after: cursors.at(-1) ?? after }, onEntry, signal);
       if (signal.aborted) return;
       endings.push(ending);
       await pause(comeBackMs, undefined, { signal }).catch(() => undefined);
@@ -112,7 +123,7 @@ async function overTrpc({ url, token, run_id }: Followed, start: Start, { onEntr
     onData: ({ id, data }: { id: string; data: KsiEvent }) => onEntry(id, data),
     onComplete: () => resolve({ status: 200 }),
     onError: ({ data }: { data?: { httpStatus: number; ksi?: WireError } | null | undefined }) =>
-      resolve({ status: data?.httpStatus, error: data?.ksi }),
+      resolve({ status: data?.httpStatus, ...(data?.ksi && readEnd({ ...data.ksi, ...data.ksi.details })) }),
   };
   const subscription =
     run_id === undefined
@@ -133,7 +144,7 @@ async function overEventStream(followed: Followed, start: Start, { onEntry, sign
   try {
     const response = await fetch(`${url}${path}?from=${start.from ?? "oldest"}`, { headers, signal });
     const { status } = response;
-    if (status !== 200) return { status, error: readError(await response.text()) };
+    if (status !== 200) return { status, ...readError(await response.text()) };
     let text = "";
     for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
       text += chunk;
@@ -142,7 +153,7 @@ async function overEventStream(followed: Followed, start: Start, { onEntry, sign
       for (const block of blocks) {
         const field = (name: string) => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1];
         const [id, data] = [field("id"), field("data")];
-        if (field("event") === "error") return { status, error: readError(data ?? "") };
+        if (field("event") === "error") return { status, ...readError(data ?? "") };
         if (id !== undefined && data !== undefined) onEntry(id, JSON.parse(data) as KsiEvent);
       }
     }
@@ -165,13 +176,13 @@ async function overPlainSocket(followed: Followed, start: Start, { onEntry, sign
   if (run_id !== undefined) query.set("run_id", run_id);
   const socket = new WebSocket(`${url.replace("http", "ws")}/ws?${query}`);
   const { promise, resolve } = Promise.withResolvers<Ending>();
-  let error: WireError | undefined;
+  let end: Omit<Ending, "status"> = {};
   socket.addEventListener("message", ({ data }) => {
-    const { cursor, ...frame } = JSON.parse(String(data)) as KsiEvent & { cursor: string; error?: WireError };
-    if (cursor === undefined) error = frame.error;
+    const { cursor, ...frame } = JSON.parse(String(data)) as KsiEvent & { cursor?: string };
+    if (cursor === undefined) end = readError(String(data));
     else onEntry(cursor, frame as KsiEvent);
   });
-  socket.addEventListener("close", ({ code }) => resolve({ status: code, error }));
+  socket.addEventListener("close", ({ code }) => resolve({ status: code, ...end }));
   await Promise.race([promise, whenAborted(signal)]);
   socket.close();
   return signal.aborted ? left : await promise;
@@ -180,8 +191,13 @@ async function overPlainSocket(followed: Followed, start: Start, { onEntry, sign
 /** Nobody asks how it ended. */
 const left: Ending = { status: undefined };
 
-function readError(body: string): WireError | undefined {
-  return body === "" ? undefined : (JSON.parse(body) as { error: WireError }).error;
+/** Outside tRPC the details stand beside the code. */
+function readError(body: string): Omit<Ending, "status"> {
+  return body === "" ? {} : readEnd((JSON.parse(body) as { error: Omit<Ending, "status"> }).error);
+}
+
+function readEnd({ code, reason, oldest }: Omit<Ending, "status">): Omit<Ending, "status"> {
+  return { code, reason, oldest };
 }
 
 function whenAborted(signal: AbortSignal): Promise<unknown> {

@@ -147,7 +147,7 @@ test.concurrent.for(faults)("a Redis that $name", { timeout: 60_000 }, async (fa
   for (const { events } of ofRun) expect(textOf(events)).toBe(prompt);
   for (const follower of followers) expect(findFaults(follower)).toEqual([]);
   for (const { events } of ofAll) expect(events).toEqual(ofAll[0]?.events);
-  const codes = new Set(followers.flatMap(({ endings }) => endings.map(({ error }) => error?.code)));
+  const codes = new Set(followers.flatMap(({ endings }) => endings.map(({ code }) => code)));
   expect([...codes].filter((code) => code !== "STORE_UNAVAILABLE")).toEqual([]);
   if (fault.canRead) expect(codes.size).toBe(0);
   const finals = ofAll[0]?.events.filter((event) => "run_id" in event && /completed$|failed$/.test(event.event_type));
