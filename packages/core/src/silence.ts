@@ -16,7 +16,7 @@
 
 /** From one sign of life to the next. */
 export const signMs = 500;
-/** A silence of this length ends agents. */
+/** A silence of this length ends agents. @internal for its tests */
 export const longestSilenceMs = 3_000;
 /** How often the reaper looks. */
 export const lookMs = 200;
