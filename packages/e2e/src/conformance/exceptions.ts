@@ -53,6 +53,12 @@ const exceptions: readonly Exception[] = [
     holds: (value) => bytesOf(value) > maxPayloadBytes,
   },
   {
+    operations: /^(runs_spawn|agents_register|messages_send|events_publish)$/,
+    fields: /^(metadata|output_schema|payload)\./,
+    reason: "superjson carries no keys of prototypes, so that what holds one could be given to no client",
+    holds: (_, { body }) => /"(__proto__|constructor|prototype)":/.test(JSON.stringify(body)),
+  },
+  {
     operations: /^runs_spawn$/,
     fields: /^cwd$/,
     reason: "the folder must exist, and only the daemon knows which do",
