@@ -1,17 +1,25 @@
 /**
  * Writes events to one tenant's channels, coalesced: what is appended while the process handles one batch of input, or
- * while a call is under way, goes into the next script call. One call is under way at a time, which keeps the order.
+ * while calls are under way, goes into the next script call. A second call follows the first before that is answered where
+ * there is enough for one, so that Redis works on it while this process reads the answer.
  *
- * A call whose connection broke may have been carried out. So calls are numbered, Redis remembers the last number and
- * answer of each appender, and the same call is repeated until it is answered or Redis has been away for `retryMs`: then
- * its appends are rejected with STORE_UNAVAILABLE, and may or may not be in the log.
+ * A call whose connection broke may have been carried out. So calls are numbered, and Redis remembers the last two numbers
+ * and answers of each appender. A call that follows another names it, and is not carried out where that one was not, which
+ * keeps the order. When one fails, the appender is *recovering*: it waits until the others are answered, and repeats what
+ * failed, one call after the other, until it is answered or Redis has been away for `retryMs`. Then its appends are
+ * rejected with STORE_UNAVAILABLE, and may or may not be in the log.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KsiError } from "@ksi/contract/errors";
 import type { Redis } from "ioredis";
-import { eventLogLua } from "./event-log-lua.ts";
-import { createLuaScript } from "./lua-script.ts";
+import {
+  type EncodedAppends,
+  encodeAppends,
+  runAppendScript,
+  TooEarly,
+  withoutPredecessor,
+} from "./event-log-append-script.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import { toStoreError } from "./redis/store-error.ts";
 
@@ -57,6 +65,9 @@ const defaultRetryMs = 5_000;
 const callMaxEvents = 500;
 const callMaxBytes = 1_048_576;
 const retryPauseMs = 100;
+const maxUnderWay = 2;
+/** With less, waiting for the answer and sending more at once costs Redis less. */
+const followingCallMinEvents = 50;
 
 interface Waiting extends Omit<Append, "event"> {
   json: string;
@@ -69,8 +80,12 @@ export function createAppender(options: AppenderOptions): Appender {
   const memoryKey = keys.appender(randomUUID());
   let queue: Waiting[] = [];
   let callNumber = 0;
+  /** In the order of their numbers. */
+  let underWay: Call[] = [];
+  let isRecovering = false;
   let failingSince: number | undefined;
-  let flushing: Promise<void> | undefined;
+  let willSend = false;
+  let idle: PromiseWithResolvers<void> | undefined;
   let isClosed = false;
 
   return {
@@ -84,21 +99,77 @@ export function createAppender(options: AppenderOptions): Appender {
       const stored = drafts.map(
         (draft) => new Promise<void>((resolve, reject) => queue.push({ ...draft, resolve, reject })),
       );
-      flushing ??= flush();
+      sendAfterThisTurn();
       await Promise.all(stored);
     },
     async close() {
       isClosed = true;
-      await flushing;
+      await idle?.promise;
     },
   };
 
+  /** The end of the turn of the event loop, so that all it appends goes into one call. */
+  function sendAfterThisTurn(): void {
+    idle ??= Promise.withResolvers();
+    if (willSend) return;
+    willSend = true;
+    setImmediate(() => {
+      willSend = false;
+      sendMore();
+    });
+  }
+
+  function sendMore(): void {
+    while (!isRecovering && hasCall()) {
+      const call = createCall(takeCall());
+      underWay.push(call);
+      void carryOut(call);
+    }
+    if (underWay.length > 0 || queue.length > 0) return;
+    idle?.resolve();
+    idle = undefined;
+  }
+
+  function hasCall(): boolean {
+    if (underWay.length === 0) return queue.length > 0;
+    return underWay.length < maxUnderWay && queue.length >= followingCallMinEvents;
+  }
+
+  function createCall(appends: Waiting[]): Call {
+    const number = ++callNumber;
+    const follows = underWay.at(-1)?.number;
+    const encoded = encodeAppends(appends, { keys, memoryKey, number, follows, terms });
+    return { number, appends, encoded, isPending: true };
+  }
+
   /** Never rejects. */
-  async function flush(): Promise<void> {
-    // The end of the turn of the event loop, so that all it appends goes into one call.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (queue.length > 0) await store(takeCall());
-    flushing = undefined;
+  async function carryOut(call: Call): Promise<void> {
+    try {
+      resolveAll(call, await send(call));
+      underWay = underWay.filter((other) => other !== call);
+    } catch (thrown) {
+      call.failure = thrown;
+    }
+    call.isPending = false;
+    const hasFailed = underWay.some(({ failure }) => failure !== undefined);
+    if (hasFailed && underWay.some(({ isPending }) => isPending)) return;
+    if (hasFailed) await recover();
+    sendMore();
+  }
+
+  async function recover(): Promise<void> {
+    isRecovering = true;
+    for (const call of underWay) {
+      try {
+        resolveAll(call, await sendAgain(call));
+      } catch (thrown) {
+        const error = toStoreError(thrown);
+        for (const { reject } of call.appends) reject(error);
+        release(call);
+      }
+    }
+    underWay = [];
+    isRecovering = false;
   }
 
   function takeCall(): Waiting[] {
@@ -112,111 +183,57 @@ export function createAppender(options: AppenderOptions): Appender {
     return call;
   }
 
-  async function store(call: Waiting[]): Promise<void> {
-    callNumber += 1;
-    try {
-      const refused = await sendUntilAnswered(encode(call, { keys, memoryKey, callNumber, terms }));
-      call.forEach((append, i) => {
-        if (refused.has(i)) append.reject(refusedByGuard());
-        else append.resolve();
-      });
-    } catch (thrown) {
-      const error = toStoreError(thrown);
-      for (const { reject } of call) reject(error);
-    }
-    for (const { json } of call) {
+  function resolveAll(call: Call, refused: ReadonlySet<number>): void {
+    call.appends.forEach((append, i) => {
+      if (refused.has(i)) append.reject(refusedByGuard());
+      else append.resolve();
+    });
+    release(call);
+  }
+
+  function release({ appends }: Call): void {
+    for (const { json } of appends) {
       budget.events += 1;
       budget.bytes += json.length;
     }
   }
 
-  async function sendUntilAnswered({ names, args }: Encoded): Promise<Set<number>> {
-    for (;;) {
-      try {
-        const reply = (await appendScript.run(redis, names, args)) as string;
-        failingSince = undefined;
-        return new Set(reply.split(" ").slice(1).map(Number));
-      } catch (thrown) {
-        const mayRepeat = toStoreError(thrown).code === "STORE_UNAVAILABLE" && redis.status !== "end";
-        failingSince ??= performance.now();
-        const patienceMs = isClosed ? Math.min(retryMs, defaultRetryMs) : retryMs;
-        if (!mayRepeat || signal?.aborted || performance.now() > failingSince + patienceMs) throw thrown;
+  async function send({ encoded }: Pick<Call, "encoded">): Promise<ReadonlySet<number>> {
+    const refused = await runAppendScript(redis, encoded);
+    failingSince = undefined;
+    return refused;
+  }
+
+  /** With nothing else under way, so it follows nobody. */
+  async function sendAgain({ encoded, failure }: Call): Promise<ReadonlySet<number>> {
+    const alone = { encoded: withoutPredecessor(encoded) };
+    for (let thrown = failure; ; ) {
+      if (!(thrown instanceof TooEarly)) {
+        if (!mayRepeat(thrown)) throw thrown;
+        await sleep(retryPauseMs);
       }
-      await sleep(retryPauseMs);
+      try {
+        return await send(alone);
+      } catch (next) {
+        thrown = next;
+      }
     }
   }
+
+  function mayRepeat(thrown: unknown): boolean {
+    failingSince ??= performance.now();
+    const patienceMs = isClosed ? Math.min(retryMs, defaultRetryMs) : retryMs;
+    const isPassing = toStoreError(thrown).code === "STORE_UNAVAILABLE" && redis.status !== "end";
+    return isPassing && !signal?.aborted && performance.now() <= failingSince + patienceMs;
+  }
 }
-
-interface Encoded {
-  names: string[];
-  args: (string | number)[];
-}
-
-/** How long Redis remembers an appender's last call; far longer than it is repeated. */
-const memorySeconds = 600;
-
-/**
- * KEYS: 1 epoch, 2 the appender's memory, then the channels and runs that the appends point to.
- * ARGV: 1 terms, 2 the call's number, 3 seconds of memory; then for each append: JSON, index in KEYS of the guard's
- * run (0 for no guard), lease, count of channels, index in KEYS of each.
- * Returns "number refused…", the refused appends counted from 0. Events: those given, to the channels given.
- */
-const appendScript = createLuaScript(`${eventLogLua}
-local answer = redis.call('GET', KEYS[2])
-if answer and string.match(answer, '^%d+') == ARGV[2] then return answer end
-answer = ARGV[2]
-
-local leases = {}
-local function holds(run_key, lease)
-  if leases[run_key] == nil then
-    local run = redis.call('HMGET', run_key, 'status', 'lease')
-    leases[run_key] = run[1] == 'running' and run[2]
-  end
-  return leases[run_key] == lease
-end
-
-local log = ksi_open_log(KEYS[1], ARGV[1])
-local at, number = 4, 0
-while at <= #ARGV do
-  local guard, lease, count = tonumber(ARGV[at + 1]), ARGV[at + 2], tonumber(ARGV[at + 3])
-  if guard == 0 or holds(KEYS[guard], lease) then
-    local channels = {}
-    for i = 1, count do channels[i] = KEYS[tonumber(ARGV[at + 3 + i])] end
-    ksi_append(log, ARGV[at], channels)
-  else
-    answer = answer .. ' ' .. number
-  end
-  at = at + 4 + count
-  number = number + 1
-end
-ksi_publish(log)
-redis.call('SET', KEYS[2], answer, 'EX', ARGV[3])
-return answer
-`);
 
 interface Call {
-  keys: TenantKeys;
-  memoryKey: string;
-  callNumber: number;
-  terms: string;
-}
-
-function encode(appends: readonly Waiting[], { keys, memoryKey, callNumber, terms }: Call): Encoded {
-  const names = [keys.epoch, memoryKey];
-  const indexes = new Map<string, number>();
-  const indexOf = (name: string) => {
-    const known = indexes.get(name);
-    if (known !== undefined) return known;
-    const index = names.push(name);
-    indexes.set(name, index);
-    return index;
-  };
-  const args: (string | number)[] = [terms, callNumber, memorySeconds];
-  for (const { json, channels, guard } of appends) {
-    args.push(json, guard ? indexOf(guard.runKey) : 0, guard?.lease ?? "", channels.length);
-    for (const channel of channels) args.push(indexOf(keys.channel(channel)));
-  }
-  return { names, args };
+  readonly number: number;
+  readonly appends: readonly Waiting[];
+  readonly encoded: EncodedAppends;
+  isPending: boolean;
+  failure?: unknown;
 }
 
 function refusedByGuard(): KsiError {

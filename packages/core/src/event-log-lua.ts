@@ -59,14 +59,17 @@ end
 
 local function ksi_open_log(epoch_key, terms)
   local max_events, lossy = string.match(terms, '^(%d+) ?(%a*)$')
-  return { epoch = ksi_open_epoch(epoch_key, lossy ~= ''), max = max_events, keys = {}, lines = {} }
+  local epoch = ksi_open_epoch(epoch_key, lossy ~= '')
+  -- Joining strings is most of what this costs beside XADD itself, so what is the same for all appends is made here.
+  return { max = max_events, epoch = epoch, next_id = epoch .. '-*', zero = epoch .. '-0', dot = epoch .. '.', after = #epoch + 2, keys = {}, lines = {} }
 end
 
 local function ksi_append(log, event_json, channel_keys)
-  for _, key in ipairs(channel_keys) do
-    local id = redis.call('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', log.max, log.epoch .. '-*', 'e', event_json)
+  for i = 1, #channel_keys do
+    local key = channel_keys[i]
+    local id = redis.call('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', log.max, log.next_id, 'e', event_json)
     local is_first = not id
-    if id == log.epoch .. '-0' then
+    if id == log.zero then
       -- An older epoch's channel: its numbering starts anew, like that of a new one.
       redis.call('XDEL', key, id)
       is_first = true
@@ -80,7 +83,7 @@ local function ksi_append(log, event_json, channel_keys)
       log.lines[key] = lines
       log.keys[#log.keys + 1] = key
     end
-    lines[#lines + 1] = string.gsub(id, '-', '.', 1) .. ' ' .. event_json
+    lines[#lines + 1] = log.dot .. string.sub(id, log.after) .. ' ' .. event_json
   end
 end
 

@@ -1,3 +1,4 @@
+import { until } from "@ksi/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EventLog, newEvent } from "./event-log.ts";
 import { startFreshLog } from "./testing/fresh-log.ts";
@@ -124,6 +125,40 @@ test("a call that Redis has carried out is not carried out again", async () => {
   expect(await readNumbers(fresh.log)).toEqual([1, 2, 3]);
 });
 
+test.each<[string, LostCall[], number]>([
+  ["did not arrive", [{ call: 1, isCarriedOut: false }], 4],
+  ["was answered to nobody", [{ call: 1, isCarriedOut: true }], 3],
+  ["and its follower were answered to nobody", [1, 2].map((call) => ({ call, isCarriedOut: true })), 4],
+  ["and its follower did not arrive", [1, 2].map((call) => ({ call, isCarriedOut: false })), 4],
+])("with two calls under way, all is stored once and in order when the first %s", async (_what, lost, calls) => {
+  await using fresh = startFreshLog(redis.store);
+  await appendNumbers(fresh.log, 1, "warm-up");
+  await using line = loseCalls(lost);
+  const first = fresh.log.append({ event: { n: 1 }, channels: ["numbers"] });
+  await until(() => line.calls === 1);
+  const others = numbers(60).map((n) => fresh.log.append({ event: { n: n + 1 }, channels: ["numbers"] }));
+  await until(() => line.calls === 2);
+  line.answer();
+  await Promise.all([first, ...others]);
+  expect(line.calls).toBe(calls);
+  expect(await readNumbers(fresh.log)).toEqual(numbers(61));
+});
+
+test("what follows a call that Redis refuses for good is stored all the same", async () => {
+  await using fresh = startFreshLog(redis.store);
+  await appendNumbers(fresh.log, 1, "warm-up");
+  await redis.store.commands.set(fresh.keys.channel("no-stream"), "x");
+  await using line = loseCalls([]);
+  const refused = fresh.log.append({ event: { n: 0 }, channels: ["no-stream"] });
+  const outcome = expect(refused).rejects.toMatchObject({ code: "INTERNAL" });
+  await until(() => line.calls === 1);
+  const others = numbers(60).map((n) => fresh.log.append({ event: { n }, channels: ["numbers"] }));
+  await until(() => line.calls === 2);
+  line.answer();
+  await Promise.all([outcome, ...others]);
+  expect(await readNumbers(fresh.log)).toEqual(numbers(60));
+});
+
 test("a channel is capped by length", async () => {
   await using fresh = startFreshLog(redis.store, { maxEvents: 200 });
   await appendNumbers(fresh.log, 2_000);
@@ -179,6 +214,39 @@ test("closing stores what was appended, and takes no more", async () => {
   await appended;
   await expect(fresh.log.append({ event: {}, channels: ["c"] })).rejects.toMatchObject({ code: "SHUTTING_DOWN" });
 });
+
+interface LostCall {
+  /** Counted from 1. */
+  call: number;
+  isCarriedOut: boolean;
+}
+
+/** Stands between the log and Redis. Answers are held back until `answer`; the caller of a lost call sees an error then. */
+function loseCalls(lost: readonly LostCall[]) {
+  const { commands } = redis.store;
+  const original = commands.evalsha.bind(commands);
+  const gate = Promise.withResolvers<void>();
+  let calls = 0;
+  const evalsha = async (...args: Parameters<typeof original>) => {
+    calls += 1;
+    const loss = lost.find(({ call }) => call === calls);
+    const reply = loss?.isCarriedOut === false ? undefined : original(...args);
+    await Promise.allSettled([reply]);
+    await gate.promise;
+    if (loss) throw new Error("Connection is closed.");
+    return await reply;
+  };
+  commands.evalsha = evalsha as typeof commands.evalsha;
+  return {
+    get calls() {
+      return calls;
+    },
+    answer: () => gate.resolve(),
+    async [Symbol.asyncDispose]() {
+      commands.evalsha = original;
+    },
+  };
+}
 
 async function appendNumbers(log: EventLog, count: number, channel = "numbers"): Promise<void> {
   await Promise.all(numbers(count).map((n) => log.append({ event: { n }, channels: [channel] })));
