@@ -15,14 +15,17 @@ const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 const claudeDefaults = { ...spawnDefaults, model: "sonnet", session_id };
 /** Agents that nothing polite ends, with grandchildren in other groups and sessions. */
 const stubborn = "#hang #fork #ignore=SIGINT,SIGTERM";
+const talking = "#deltas=100000 #every=20";
 const takeoverMs = 10_000;
 
 test("a worker that is stopped has lost its agents before the next of the session starts, and writes nothing more when it goes on", async () => {
   await using scene = await startScene();
   const { runs } = scene.fresh.ports;
   const stopped = await scene.startWorker();
-  const first = await runs.spawn({ ...claudeDefaults, prompt: `first ${stubborn}` });
+  // It talks, so that the worker finds unread words of it when it goes on.
+  const first = await runs.spawn({ ...claudeDefaults, prompt: `${talking} #fork #ignore=SIGINT,SIGTERM` });
   const tree = await treeOf(scene.claude);
+  await until(async () => (await eventsOf(scene.fresh, first.run_id)).length > 20);
   await scene.startWorker();
   const next = await runs.spawn({ ...claudeDefaults, prompt: "next" });
 
