@@ -14,6 +14,7 @@ import { silentLogger } from "./silent-logger.ts";
 
 const scenarios: Record<string, () => Promise<Scenario>> = {
   drops: () => import("./drops.ts"),
+  kills: () => import("./kills.ts"),
 };
 const results = fileURLToPath(new URL("../../results/", import.meta.url));
 
