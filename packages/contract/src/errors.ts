@@ -78,7 +78,7 @@ const runErrorCodes = [
   "RUN_CANCELLED",
   /** The run took longer than its `timeout_ms`. */
   "RUN_TIMED_OUT",
-  /** The worker died after the agent had been given the prompt; it is not repeated, since agents have side effects. */
+  /** The worker died or stood still after the agent had the prompt; it is not repeated, since agents have side effects. */
   "WORKER_LOST",
 ] as const;
 
