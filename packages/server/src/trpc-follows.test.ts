@@ -1,13 +1,12 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { appRouter, type Ports, type RunEvent } from "@ksi/contract";
+import { appRouter, type Ports } from "@ksi/contract";
 import { createFakeFollow, until } from "@ksi/testing";
 import { applyWSSHandler } from "@trpc/server/adapters/ws";
 import { expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { startTestDoors } from "./testing/test-doors.ts";
-
-const run = { run_id: "run-1", session_id: "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b" };
+import { run, textEvent } from "./testing/text-event.ts";
 
 test.each([
   ["a number", { id: 7 }],
@@ -87,17 +86,6 @@ test("beyond the limit of a socket a subscription is RATE_LIMITED, until another
 
 async function* entries(texts: readonly string[]) {
   for (const [n, text] of texts.entries()) yield { cursor: `1700000000000.${n + 1}`, event: textEvent(text) };
-}
-
-function textEvent(text: string): RunEvent {
-  return {
-    id: "e",
-    source: "ksi",
-    timestamp: "2026-01-01T00:00:00.000Z",
-    ...run,
-    event_type: "run.text",
-    payload: { text },
-  };
 }
 
 function subscription(call: object, run_id: string): object {

@@ -1,14 +1,13 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { KsiError, type RunEvent } from "@ksi/contract";
+import { KsiError } from "@ksi/contract";
 import { createFakeFollow, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, WebSocket } from "ws";
 import { closeCodes } from "./close-codes.ts";
 import { createTestClient, startTestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
+import { run, textEvent } from "./testing/text-event.ts";
 import { untilStill } from "./testing/until-still.ts";
-
-const run = { run_id: "run-1", session_id: "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b" };
 
 test("the official client follows a run over the socket, and its cursor is the tracked id", async () => {
   await using doors = await startTestDoors({
@@ -238,17 +237,6 @@ test("closing the door does not wait for a client that does not answer", async (
 });
 
 const trimmed = () => new KsiError("HISTORY_TRIMMED", "Trimmed.", { details: { oldest: "1.7" } });
-
-function textEvent(text: string): RunEvent {
-  return {
-    id: "e",
-    source: "ksi",
-    timestamp: "2026-01-01T00:00:00.000Z",
-    ...run,
-    event_type: "run.text",
-    payload: { text },
-  };
-}
 
 function followTexts(texts: string[], thenThrow?: Error) {
   return createFakeFollow("runs:run-1", async function* () {
