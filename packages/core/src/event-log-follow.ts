@@ -174,14 +174,16 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
   return {
     async nextBatch() {
       if (isClosed) return undefined;
-      membership ??= hub.join(key, member);
-      await membership.joined;
+      if (!membership) {
+        membership = hub.join(key, member);
+        await membership.joined;
+      }
       for (;;) {
         if (isClosed) return undefined;
         if (failure) throw failure;
         const batch = isBehind ? await readBatch() : takeBatch();
         if (batch.length > 0 && !isClosed) return batch;
-        if (!isBehind && queue.length === 0 && !failure && !isClosed) await waitForWake();
+        if (!isBehind && queue.length === 0 && !failure && !isClosed) await new Promise<void>(onWake);
       }
     },
     close() {
@@ -235,10 +237,8 @@ function createFollower<E>(options: FollowerOptions<E>): Follower<E> {
     queuedBytes = 0;
   }
 
-  async function waitForWake(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-    });
+  function onWake(resolve: () => void): void {
+    wake = resolve;
   }
 }
 

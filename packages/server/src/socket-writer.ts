@@ -1,9 +1,9 @@
 /**
  * Writes frames that are already encoded to a socket, beside `ws`, which frames and sends all else on it.
  *
- * Whole frames are given to the socket in one go, as `ws` does without compression, so the two never mix. What one turn
- * of the event loop writes is one write to the network. `ws` buffers without limit what a client does not read; here it is
- * told when to wait.
+ * Whole frames are given to the socket in one go, as `ws` does without compression, so the two never mix. The first of one
+ * turn of the event loop go to the network at once, and what else that turn writes is one more write. `ws` buffers without
+ * limit what a client does not read; here it is told when to wait.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
@@ -21,11 +21,34 @@ interface SocketWriterOptions {
   socket: Duplex;
   /** More than this may not wait unsent. */
   maxUnsentBytes: number;
+  turns: Turns;
 }
 
-export function createSocketWriter({ ws, socket, maxUnsentBytes }: SocketWriterOptions): SocketWriter {
+/** Counts the turns of the event loop in which it is asked. */
+export interface Turns {
+  readonly current: number;
+}
+
+export function createTurns(): Turns {
+  let number = 0;
+  let isCounted = false;
+  return {
+    get current() {
+      if (isCounted) return number;
+      isCounted = true;
+      number += 1;
+      setImmediate(() => {
+        isCounted = false;
+      });
+      return number;
+    },
+  };
+}
+
+export function createSocketWriter({ ws, socket, maxUnsentBytes, turns }: SocketWriterOptions): SocketWriter {
   let drained: Promise<void> | undefined;
   let isCorked = false;
+  let writtenIn = 0;
 
   function cork(): void {
     if (isCorked) return;
@@ -40,7 +63,8 @@ export function createSocketWriter({ ws, socket, maxUnsentBytes }: SocketWriterO
   return {
     write(frames) {
       if (ws.readyState !== ws.OPEN) return;
-      cork();
+      if (writtenIn === turns.current) cork();
+      writtenIn = turns.current;
       socket.write(frames);
     },
     whenWritable() {

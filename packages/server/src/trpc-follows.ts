@@ -81,8 +81,9 @@ export function createTrpcFollows({ ports, writer, maxSubscriptions }: TrpcFollo
   async function sendAll(follow: Follow<unknown>, head: string): Promise<void> {
     for await (const batch of follow.batches()) {
       writer.write(frames(batch, head));
+      const writable = writer.whenWritable();
       // The next batch is asked for only then: until it is, what comes waits in the log, at the follow's own cursor.
-      await writer.whenWritable();
+      if (writable) await writable;
     }
   }
 

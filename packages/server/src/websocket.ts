@@ -8,7 +8,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { closeCodes } from "./close-codes.ts";
 import type { OpenSocket, SocketOptions } from "./doors.ts";
 import { maxClientFrameBytes, servePlainSocket } from "./plain-websocket.ts";
-import { createSocketWriter } from "./socket-writer.ts";
+import { createSocketWriter, createTurns } from "./socket-writer.ts";
 import { bearerOf } from "./token.ts";
 import { serveTrpcSocket } from "./trpc-websocket.ts";
 
@@ -25,6 +25,7 @@ export function startWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor
   const { server, logger, pingIntervalMs = 30_000, maxUnsentBytes = 1_048_576, maxSocketsPerKey = 4_500 } = options;
   const protocols = createProtocols(options);
   const seats = createSeats(maxSocketsPerKey);
+  const turns = createTurns();
   const pinger = startPinger(() => clientsOf(protocols), pingIntervalMs);
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -40,7 +41,7 @@ export function startWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor
     wss.handleUpgrade(request, socket, head, (ws) => {
       pinger.watch(ws);
       ws.on("close", (code) => logger.debug({ code }, "socket closed"));
-      const writer = createSocketWriter({ ws, socket, maxUnsentBytes });
+      const writer = createSocketWriter({ ws, socket, maxUnsentBytes, turns });
       const takeSeat = () => seats.take(ws);
       serve({ ws, wss, request, url, writer, takeSeat, isAuthorized: isAuthorized(request, url, options) }, options);
     });
