@@ -11,6 +11,8 @@ import type { ChannelPage, ChannelReader, PageLimits, Place } from "./event-log-
 
 /** JSON of the pages that are kept, in characters. */
 const keptChars = 2_097_152;
+/** What a page weighs beside its JSON, so that very small ones are not kept by the thousand. */
+const pageChars = 4_096;
 
 interface KeptPage {
   readonly page: ChannelPage<unknown>;
@@ -40,7 +42,7 @@ export function shareReads(reader: Pick<ChannelReader, "read">): Pick<ChannelRea
     const page = await reading;
     const isFinal = page.hasMore && typeof place !== "string";
     if (isFinal && !kept.has(key))
-      keep(key, { page, chars: page.entries.reduce((sum, { json }) => sum + json.length, 0) });
+      keep(key, { page, chars: page.entries.reduce((sum, { json }) => sum + json.length, pageChars) });
     return page;
   }
 
