@@ -14,6 +14,7 @@ import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
 import { listReadyModels } from "./runners/probe.ts";
 import type { Runner } from "./runners/runner.ts";
+import { startTimeLimit } from "./time-limit.ts";
 import { createWorkingFolders } from "./working-folder.ts";
 
 export interface RunsOptions {
@@ -91,12 +92,12 @@ export function createRuns(options: RunsOptions): RunsPort {
     async result({ run_id, wait_ms }, signal) {
       const first = await get(run_id);
       if (isFinal(first.status) || wait_ms === 0) return first;
-      const timeout = AbortSignal.timeout(wait_ms);
+      using limit = startTimeLimit(wait_ms, signal);
       const ending = await log.follow<RunEvent>(channels.run(run_id), {
         from: "now",
         accept: isFinalRunEvent,
         isLast: isFinalRunEvent,
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+        signal: limit.signal,
       });
       // The starting point is fixed: what ended before it shows here, what ends after it will be delivered.
       const second = await get(run_id);
