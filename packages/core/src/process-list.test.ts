@@ -1,4 +1,9 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createTempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { createProcessList, listWithPs, type ProcessInfo } from "./process-list.ts";
 
@@ -9,6 +14,20 @@ test("a process is listed with its parent, its group and the entry that it was g
   expect(find(await createProcessList("KSI_TEST_LIST").look())).toMatchObject(expected);
   expect(find(await createProcessList("KSI_TEST").look())).toMatchObject({ ...expected, tag: undefined });
 });
+
+test.skipIf(process.platform !== "linux")(
+  "of a chain of processes, each of which starts the next and ends, one is found by every look",
+  async () => {
+    await using chain = await startChain("KSI_TEST_LIST", "9.a=b");
+    const list = createProcessList("KSI_TEST_LIST");
+    const find = (processes: readonly ProcessInfo[]) => processes.filter(({ tag }) => tag === "9.a=b");
+    for (let looks = 0; looks < 100; looks++) {
+      const found = find(await list.look());
+      if (chain.isOver()) break;
+      expect(found, `look ${looks}`).not.toEqual([]);
+    }
+  },
+);
 
 test("ps tells the same as /proc, where there is no /proc", async () => {
   await using sleeper = startSleeper("KSI_TEST_LIST", "8.a=b");
@@ -33,6 +52,25 @@ test("all who ask before a look begins share it, at the widest, and none gets on
   looks[1]?.end.resolve([]);
   expect(await Promise.all(later)).toEqual([[], []]);
 });
+
+/** Links of some milliseconds each, for some seconds at most. */
+async function startChain(name: string, value: string) {
+  const folder = await createTempFolder();
+  const [link, stop] = [join(folder.path, "link"), join(folder.path, "stop")];
+  const script = `#!/bin/sh\n[ $1 -gt 5000 ] || [ -e '${stop}' ] && exec touch '${stop}.ped'\nsetsid "$0" $(($1 + 1)) &\n`;
+  await writeFile(link, script, { mode: 0o755 });
+  const env = { PATH: process.env.PATH, [name]: value };
+  const first = spawn(link, ["1"], { detached: true, stdio: "ignore", env });
+  await once(first, "exit");
+  return {
+    isOver: () => existsSync(`${stop}.ped`),
+    async [Symbol.asyncDispose]() {
+      await writeFile(stop, "");
+      await until(() => existsSync(`${stop}.ped`));
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
 
 function startSleeper(name: string, value: string) {
   const child = spawn("sleep", ["68"], {

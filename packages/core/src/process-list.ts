@@ -7,9 +7,8 @@
  * Imports nothing of ours: the reaper's process loads only this and process-tree.ts.
  */
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { setImmediate } from "node:timers/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { promisify } from "node:util";
 
 export interface ProcessInfo {
@@ -67,34 +66,79 @@ function listProcesses(search: Search): Promise<ProcessInfo[]> {
 
 /** Processes read between two yields to the event loop: about half a millisecond of reading. */
 const readsPerTick = 32;
+/** For how long one look goes after those who come and go. On a quiet machine the second list has nobody new. */
+const longestChaseMs = 1_000;
 
+/**
+ * A list of /proc is old when it is read: whoever is on it may have started another and be gone, and that one is not on
+ * it. So it is made again until nobody is new. The test "of a chain of processes" guards this.
+ */
 async function listWithProc({ tagName, since }: Search): Promise<ProcessInfo[]> {
   const running: ProcessInfo[] = [];
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
-  for (const [i, pid] of pids.entries()) {
-    // Reading /proc never waits for a disk; through the thread pool the same reads take five times the processor.
-    if (i % readsPerTick === readsPerTick - 1) await setImmediate();
-    const seen = readProcess(pid);
-    if (!seen) continue;
-    running.push({ ...seen, tag: Number(seen.startedAt) >= since ? readEntry(pid, tagName) : undefined });
+  const seen = new Set<number>();
+  const deadline = performance.now() + longestChaseMs;
+  let reads = 0;
+  for (let pids = listPids(); pids.length > 0 && performance.now() < deadline; ) {
+    let areStarting = false;
+    for (const pid of pids) {
+      // Reading /proc never waits for a disk; through the thread pool the same reads take five times the processor.
+      if (++reads % readsPerTick === 0) await setImmediate();
+      const found = readWithEntry(pid, { tagName, since });
+      if (found === "starting") areStarting = true;
+      else seen.add(pid);
+      if (typeof found === "object") running.push(found);
+    }
+    if (areStarting) await setTimeout(1);
+    pids = listPids().filter((pid) => !seen.has(pid));
   }
   return running;
 }
 
+function listPids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** `starting` is one of whom it cannot be said yet: between one program and the next a process has no environment. */
+function readWithEntry(pid: number, { tagName, since }: Search): ProcessInfo | "starting" | "gone" {
+  const fields = readStat(pid);
+  if (!fields) return "gone";
+  const seen = describe(pid, fields);
+  if (Number(seen.startedAt) < since) return { ...seen, tag: undefined };
+  const environment = readIfThere(`/proc/${pid}/environ`);
+  if (environment === "" && mayHaveEnvironment(fields)) return "starting";
+  // Another user's, unless it has ended meanwhile.
+  if (environment === undefined && !readStat(pid)) return "gone";
+  return { ...seen, tag: environment && findEntry(environment, tagName) };
+}
+
 /** Undefined where it does not run any more, and on systems without /proc. */
 export function readProcess(pid: number): Omit<ProcessInfo, "tag"> | undefined {
+  const fields = readStat(pid);
+  return fields && describe(pid, fields);
+}
+
+/** From the third field of proc(5) on: its state, its parent and so on. */
+function readStat(pid: number): string[] | undefined {
   const stat = readIfThere(`/proc/${pid}/stat`);
   if (stat === undefined) return undefined;
   // The command's name is in parentheses and may hold anything, parentheses too: fields start after the last one.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state = "", parent, group] = fields;
-  if (state === "Z" || state === "X") return undefined;
-  return { pid, parent: Number(parent), group: Number(group), startedAt: fields[19] ?? "" };
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields;
 }
 
-function readEntry(pid: number, name: string): string | undefined {
-  const environment = readIfThere(`/proc/${pid}/environ`);
-  if (!environment) return undefined;
+function describe(pid: number, fields: readonly string[]): Omit<ProcessInfo, "tag"> {
+  return { pid, parent: Number(fields[1]), group: Number(fields[2]), startedAt: fields[19] ?? "" };
+}
+
+/** Not so for threads of the kernel, which have no memory, and where the environment begins at its end. */
+function mayHaveEnvironment(fields: readonly string[]): boolean {
+  const [memory, start, end] = [fields[20], fields[47], fields[48]];
+  return memory !== "0" && (start !== end || end === "0");
+}
+
+function findEntry(environment: string, name: string): string | undefined {
   const start = environment.startsWith(`${name}=`) ? 0 : environment.indexOf(`\0${name}=`) + 1;
   if (start === 0 && !environment.startsWith(`${name}=`)) return undefined;
   const end = environment.indexOf("\0", start);
