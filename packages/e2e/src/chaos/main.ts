@@ -15,6 +15,7 @@ import { silentLogger } from "./silent-logger.ts";
 const scenarios: Record<string, () => Promise<Scenario>> = {
   drops: () => import("./drops.ts"),
   kills: () => import("./kills.ts"),
+  churn: () => import("./churn.ts"),
 };
 const results = fileURLToPath(new URL("../../results/", import.meta.url));
 
