@@ -23,7 +23,7 @@ export function createFramer(toTail: (entry: Entry<unknown>) => string): Framer 
   const tailsOf = (batch: Batch) => {
     const missing = batch.filter((entry) => !tails.has(entry));
     const encoded = encodeTogether(missing.map(toTail));
-    missing.forEach((entry, i) => tails.set(entry, encoded[i] ?? empty));
+    for (const [i, entry] of missing.entries()) tails.set(entry, encoded[i] ?? empty);
     return batch.map((entry) => tails.get(entry) ?? empty);
   };
   return (batch, head) => {
