@@ -10,14 +10,14 @@ test("stdin goes in whole, and comes out as lines, the last one also without an 
   const lines = ["", "short", "ü€😀".repeat(50_000), "no end"];
   agent.send(lines.join("\n"));
   expect(await Array.fromAsync(agent.lines)).toEqual(lines);
-  expect(await agent.ended).toEqual({ code: 0, signal: null, stderr: "" });
+  expect(await agent.ended).toEqual({ code: 0, signal: null, isReaped: false, stderr: "" });
 });
 
 test("how it ended is told, with the last of its stderr", async () => {
   await using bench = await startRunnerBench();
   const agent = await startShell(bench, "echo first >&2; echo last >&2; exit 7", { maxStderrBytes: 5 });
   agent.send("never read".repeat(100_000));
-  expect(await agent.ended).toEqual({ code: 7, signal: null, stderr: "last\n" });
+  expect(await agent.ended).toEqual({ code: 7, signal: null, isReaped: false, stderr: "last\n" });
 });
 
 test("output over a limit is an error at the line that crosses it", async () => {
