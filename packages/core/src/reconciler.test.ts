@@ -166,6 +166,29 @@ test("a worker whose beats Redis refused has time to come back before it counts 
   await until(async () => (await fresh.ports.runs.get(ref.run_id)).status === "queued", { deadlineMs: 12_000 });
 });
 
+test("an outage that is over before anybody looks gives workers time to come back too", async () => {
+  await using fresh = await startFreshCore();
+  const { commands, keys } = fresh.store;
+  const tenant = keys.tenant();
+  const worker_id = "kept from its beats";
+  await commands.set(tenant.worker(worker_id), "1");
+  const ref = await fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x" });
+  const store = createRunStore({ redis: commands, keys: tenant, terms: "1000", maxAgeMs: 60_000 });
+  await store.claim({ ...ref, model: "echo" }, { lease: 1, worker_id, runner: "echo" });
+  const startedAt = performance.now();
+  await until(() => performance.now() > startedAt + workerTtlMs + 1_500, { message: "it would believe by now" });
+
+  const another = fresh.store.connect("another", "commands");
+  const kill = ["client", "KILL", "TYPE", "normal"];
+  await another.multi([kill, ["del", tenant.worker(worker_id)]]).exec();
+  const backAt = performance.now();
+  await until(async () => {
+    expect(await fresh.ports.runs.get(ref.run_id).catch(() => undefined)).not.toMatchObject({ status: "queued" });
+    return performance.now() > backAt + 2_500;
+  });
+  await until(async () => (await fresh.ports.runs.get(ref.run_id)).status === "queued", { deadlineMs: 12_000 });
+}, 40_000);
+
 async function eventsOf(fresh: FreshCore, runId: string): Promise<RunEvent[]> {
   const key = fresh.store.keys.tenant().channel(channels.run(runId));
   const entries = await fresh.store.commands.xrange(key, "-", "+");

@@ -49,19 +49,30 @@ export function startReconciler(options: ReconcilerOptions): Ticker {
   let lookedAt = Date.now();
   let outboxCursor = "0";
 
-  return startTicker({
+  const distrust = () => {
+    answeringSince = undefined;
+  };
+  // An outage may be over before the next look, and have kept a worker from its beats all the same.
+  redis.on("close", distrust);
+  const ticker = startTicker({
     intervalMs,
     async action(signal) {
-      if (Date.now() - lookedAt > longestGapMs) answeringSince = undefined;
+      if (Date.now() - lookedAt > longestGapMs) distrust();
       await reconcile(signal).finally(() => {
         lookedAt = Date.now();
       });
     },
     onError(error) {
-      answeringSince = undefined;
+      distrust();
       warn(error);
     },
   });
+  return {
+    stop() {
+      redis.off("close", distrust);
+      return ticker.stop();
+    },
+  };
 
   async function reconcile(signal: AbortSignal): Promise<void> {
     const looks = [redis.smembers(keys.claimed), redis.scard(keys.outbox), probeWrites(redis)] as const;

@@ -159,7 +159,7 @@ async function judge({ stage, load, followers }: Rest): Promise<{ failures: stri
   const failures = [
     ...verdict.checkAccepted(load.accepted, runs),
     ...verdict.checkOrder(load.accepted, events),
-    ...verdict.checkPairs(load.accepted, watch.pairs),
+    ...verdict.checkPairs(load.accepted, watch.pairs, events),
     ...verdict.checkPrompts(await claude.turns()),
     ...followers.flatMap(({ notes }, i) => verdict.checkNotes(`follower ${i} of the firehose`, notes, events)),
   ];

@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 export interface AgentWatch extends Disposable {
-  /** Pairs of runs whose agents were seen at the same time. */
-  readonly pairs: ReadonlySet<string>;
+  /** Pairs of runs (ids with a space between) whose agents were seen at the same time, and when first. */
+  readonly pairs: ReadonlyMap<string, Date>;
   /** Processes of these runs that are there now. */
   agentsOf(runIds: ReadonlySet<string>): string[];
   /** Reapers, of all workers that ever had one of these runs, that are there now. */
@@ -16,7 +16,7 @@ export interface AgentWatch extends Disposable {
 const lookMs = 100;
 
 export function watchAgents(): AgentWatch {
-  const pairs = new Set<string>();
+  const pairs = new Map<string, Date>();
   const workers = new Map<string, string>();
   const timer = setInterval(look, lookMs);
 
@@ -27,7 +27,11 @@ export function watchAgents(): AgentWatch {
     if (runIds.size < 2) return;
     // One look takes some milliseconds: who is still there in a second one was there together with all of the first.
     const both = [...new Set(findAgents().map(({ run_id }) => run_id))].filter((runId) => runIds.has(runId)).sort();
-    for (const [i, a] of both.entries()) for (const b of both.slice(i + 1)) pairs.add(`${a} ${b}`);
+    for (const [i, a] of both.entries()) for (const b of both.slice(i + 1)) note(`${a} ${b}`);
+  }
+
+  function note(pair: string): void {
+    if (!pairs.has(pair)) pairs.set(pair, new Date());
   }
 
   return {

@@ -104,12 +104,22 @@ export function checkOrder(accepted: readonly AcceptedRun[], events: Channel): s
 }
 
 /** No two agents of one session at once. */
-export function checkPairs(accepted: readonly AcceptedRun[], pairs: ReadonlySet<string>): string[] {
+export function checkPairs(
+  accepted: readonly AcceptedRun[],
+  pairs: ReadonlyMap<string, Date>,
+  events: Channel,
+): string[] {
   const sessions = new Map(accepted.map(({ run_id, session_id }) => [run_id, session_id]));
-  return [...pairs].flatMap((pair) => {
+  return [...pairs].flatMap(([pair, seenAt]) => {
     const [a = "", b = ""] = pair.split(" ");
-    const isOne = sessions.has(a) && sessions.get(a) === sessions.get(b);
-    return isOne ? [`runs ${a} and ${b} of one session had agents at the same time`] : [];
+    if (!sessions.has(a) || sessions.get(a) !== sessions.get(b)) return [];
+    const story = events.flatMap((event) =>
+      "run_id" in event && (event.run_id === a || event.run_id === b) ? [event] : [],
+    );
+    const told = story
+      .map((event) => `${event.timestamp} ${event.event_type} ${event.run_id === a ? a : b}`)
+      .join(", ");
+    return [`two runs of one session had agents at the same time, ${seenAt.toISOString()}: ${told}`];
   });
 }
 
