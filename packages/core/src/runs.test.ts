@@ -65,6 +65,22 @@ test("a result is waited for, and given as soon as it is there", async () => {
   expect(await waiting).toMatchObject({ status: "completed", result: "done" });
 });
 
+test("a result is waited for over a gap in the events of its run", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  const { commands, keys } = fresh.store;
+  await fresh.startWorker();
+  const { run_id } = await runs.spawn({ ...spawnDefaults, prompt: "x", model: "manual" });
+  const [turn] = await until(() => manual.turns.length === 1 && manual.turns);
+  const waiting = runs.result({ run_id, wait_ms: 20_000 });
+  await until(async () => (await commands.pubsub("NUMSUB", keys.tenant().channel(`runs:${run_id}`)))[1] === 1);
+  // As after a Redis that may have lost its tail.
+  await commands.set(keys.tenant().epoch, String(Date.now() + 60_000));
+  turn?.complete("done");
+  expect(await waiting).toMatchObject({ status: "completed", result: "done" });
+});
+
 test("a model that nobody serves is refused with the names of those that would run now", async () => {
   const gone: Runner = {
     ...createManualRunner(),

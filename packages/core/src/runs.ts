@@ -1,6 +1,6 @@
 /** What callers do with runs. */
 import { createHash, randomUUID } from "node:crypto";
-import { isFinal, isFinalRunEvent, type RunEvent, type RunsPort, type SpawnInput } from "@ksi/contract";
+import { isFinal, isFinalRunEvent, type Run, type RunEvent, type RunsPort, type SpawnInput } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { EventLog } from "./event-log.ts";
@@ -93,19 +93,10 @@ export function createRuns(options: RunsOptions): RunsPort {
       const first = await get(run_id);
       if (isFinal(first.status) || wait_ms === 0) return first;
       using limit = startTimeLimit(wait_ms, signal);
-      const ending = await log.follow<RunEvent>(channels.run(run_id), {
-        from: "now",
-        accept: isFinalRunEvent,
-        isLast: isFinalRunEvent,
-        signal: limit.signal,
-      });
-      // The starting point is fixed: what ended before it shows here, what ends after it will be delivered.
-      const second = await get(run_id);
-      if (isFinal(second.status)) return second;
-      for await (const _ of ending) break;
+      const run = await waitForEnd(run_id, limit.signal);
       // Whatever the reason is called: servers abort with a text of their own.
       if (signal?.aborted) throw new KsiError("CANCELLED", "The call was cancelled.", { cause: signal.reason });
-      return await get(run_id);
+      return run;
     },
 
     async cancel({ run_id, ...cancel }) {
@@ -138,6 +129,24 @@ export function createRuns(options: RunsOptions): RunsPort {
       return follow;
     },
   };
+
+  /** The run when it is final or the signal aborts. */
+  async function waitForEnd(runId: string, signal: AbortSignal): Promise<Run> {
+    const options = { from: "now", accept: isFinalRunEvent, isLast: isFinalRunEvent, signal } as const;
+    for (;;) {
+      const ending = await log.follow<RunEvent>(channels.run(runId), options);
+      // The starting point is fixed: what ended before it shows here, what ends after it will be delivered.
+      const run = await get(runId);
+      if (isFinal(run.status) || signal.aborted) return run;
+      try {
+        for await (const _ of ending) break;
+        return await get(runId);
+      } catch (thrown) {
+        // Its events may have a gap, such as after a failover of Redis. The record is what is asked for here.
+        if (KsiError.from(thrown).code !== "HISTORY_TRIMMED") throw thrown;
+      }
+    }
+  }
 
   async function get(runId: string) {
     const run = await index.get(runId);
