@@ -66,8 +66,11 @@ function listProcesses(search: Search): Promise<ProcessInfo[]> {
 
 /** Processes read between two yields to the event loop: about half a millisecond of reading. */
 const readsPerTick = 32;
-/** For how long one look goes after those who come and go. On a quiet machine the second list has nobody new. */
-const longestChaseMs = 1_000;
+/**
+ * How often one look goes after those who come and go; on a quiet machine the second list has nobody new. Counted and not
+ * timed, since a process that is stopped in the middle has lost time and seen nothing.
+ */
+const mostLists = 500;
 
 /**
  * A list of /proc is old when it is read: whoever is on it may have started another and be gone, and that one is not on
@@ -76,9 +79,10 @@ const longestChaseMs = 1_000;
 async function listWithProc({ tagName, since }: Search): Promise<ProcessInfo[]> {
   const running: ProcessInfo[] = [];
   const seen = new Set<number>();
-  const deadline = performance.now() + longestChaseMs;
   let reads = 0;
-  for (let pids = listPids(); pids.length > 0 && performance.now() < deadline; ) {
+  for (let lists = 0; lists < mostLists; lists++) {
+    const pids = listPids().filter((pid) => !seen.has(pid));
+    if (pids.length === 0) break;
     let areStarting = false;
     for (const pid of pids) {
       // Reading /proc never waits for a disk; through the thread pool the same reads take five times the processor.
@@ -89,7 +93,6 @@ async function listWithProc({ tagName, since }: Search): Promise<ProcessInfo[]> 
       if (typeof found === "object") running.push(found);
     }
     if (areStarting) await setTimeout(1);
-    pids = listPids().filter((pid) => !seen.has(pid));
   }
   return running;
 }
