@@ -5,8 +5,7 @@ import { createInterface } from "node:readline";
 import { createClaudeStandIn, findByMarker, isAlive, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startReaper } from "./reaper.ts";
-import { longestSilenceMs } from "./silence.ts";
-import { beatMs, workerTtlMs } from "./worker-beat.ts";
+import { beatMs, longestSilenceMs, workerTtlMs } from "./silence.ts";
 
 test("nothing of a daemon outlives its SIGKILL: agents and grandchildren that ignore signals, then the reaper", async () => {
   await using daemon = await startDaemon("#fork #hang #ignore=SIGINT,SIGTERM");

@@ -4,10 +4,10 @@ import { Worker as BareWorker } from "bullmq";
 import { expect, test, vi } from "vitest";
 import { channels } from "./redis/keys.ts";
 import { createRunStore } from "./run-store.ts";
+import { workerTtlMs } from "./silence.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 import { startWorkerProcess } from "./testing/start-worker-process.ts";
-import { workerTtlMs } from "./worker-beat.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 

@@ -21,8 +21,8 @@ import { createRepeatedWarning } from "./repeated-warning.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { RunQueue } from "./run-queue.ts";
 import type { RunStore } from "./run-store.ts";
+import { workerTtlMs } from "./silence.ts";
 import { startTicker, type Ticker } from "./ticker.ts";
-import { workerTtlMs } from "./worker-beat.ts";
 
 export interface ReconcilerOptions {
   readonly redis: Redis;

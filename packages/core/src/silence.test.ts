@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { createSilence, longestSilenceMs, lookMs, signMs } from "./silence.ts";
-import { beatMs, workerTtlMs } from "./worker-beat.ts";
+import { beatMs, createSilence, longestSilenceMs, lookMs, signMs, workerTtlMs } from "./silence.ts";
 
 /** What the reaper lets an agent have between SIGTERM and SIGKILL, and a look at all processes of a busy machine. */
 const endMs = 500 + 300;

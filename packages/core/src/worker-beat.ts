@@ -15,16 +15,8 @@ import { RunCancelled } from "./run-cancelled.ts";
 import type { Execution } from "./run-execution.ts";
 import type { RunIndex } from "./run-index.ts";
 import type { CancelOrder } from "./run-store.ts";
+import { beatMs, workerTtlMs } from "./silence.ts";
 import { startTicker } from "./ticker.ts";
-
-/** @internal for the test of silence.ts */
-export const beatMs = 1_000;
-
-/**
- * A worker without a beat for this long is dead to the others. A busy machine must not look like a dead worker, and one
- * that stands still must have lost its agents by then (silence.ts).
- */
-export const workerTtlMs = 6_000;
 
 export interface BeatOptions {
   readonly worker_id: string;

@@ -6,10 +6,10 @@ import type { RunEvent } from "@ksi/contract";
 import { type ClaudeStandIn, createClaudeStandIn, isAlive, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { channels } from "./redis/keys.ts";
+import { workerTtlMs } from "./silence.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 import { startWorkerProcess, type WorkerProcess } from "./testing/start-worker-process.ts";
-import { workerTtlMs } from "./worker-beat.ts";
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 const claudeDefaults = { ...spawnDefaults, model: "sonnet", session_id };
