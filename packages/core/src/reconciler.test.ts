@@ -146,11 +146,11 @@ test("a worker whose beats Redis refused has time to come back before it counts 
   const { commands, keys } = fresh.store;
   const tenant = keys.tenant();
   const worker_id = "refused";
-  // Longer than the reconciler needs to trust what it sees.
-  await commands.set(tenant.worker(worker_id), "1", "PX", 7_000);
   const ref = await fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x" });
   const store = createRunStore({ redis: commands, keys: tenant, terms: "1000", maxAgeMs: 60_000 });
   await store.claim({ ...ref, model: "echo" }, { lease: 1, worker_id, runner: "echo" });
+  // Longer than the reconciler needs to trust what it sees.
+  await commands.set(tenant.worker(worker_id), "1", "PX", 7_000);
   await commands.config("SET", "min-replicas-to-write", "1");
   await until(async () => (await commands.exists(tenant.worker(worker_id))) === 0, {
     message: "the last beat is over",

@@ -54,11 +54,12 @@ return { 'accepted', is_head and '1' or '' }
 
 /**
  * Gives the run to a worker. `lease` is the one that the claim would make: a job that is older than that is refused.
- * rest: fields of the record. Answers the record (HGETALL) and the session's memory, the same when repeated, or nil when
+ * EXTRA: the key that lives as long as the worker; the claim is a beat, since a worker that stood still may come back with
+ * a claim before its next beat. rest: fields of the record. Answers the record (HGETALL) and the session's memory, the same when repeated, or nil when
  * it is not to be had. Events: run.started.
  */
 export const claimScript = createRunScript(
-  ["lease", "worker_id", "event"],
+  ["lease", "worker_id", "worker_ttl_ms", "event"],
   `
 local function claimed()
   return { redis.call('HGETALL', RUN), redis.call('HGET', SESSION, 'memory') or '' }
@@ -72,6 +73,7 @@ redis.call('HSET', RUN, 'lease', lease, 'worker_id', worker_id)
 write_fields(REST)
 redis.call('SREM', OUTBOX, run_id)
 redis.call('SADD', CLAIMED, run_id)
+redis.call('SET', EXTRA, worker_id, 'PX', worker_ttl_ms)
 tell(event, { CHANNEL, FIREHOSE })
 return claimed()
 `,

@@ -7,6 +7,7 @@ import { channels } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 import { createRunIndex } from "./run-index.ts";
 import { createRunStore, type Ending, type NewRun } from "./run-store.ts";
+import { workerTtlMs } from "./silence.ts";
 import { startFreshRedis } from "./testing/fresh-redis.ts";
 
 const sessionIds = [1, 2].map((n) => `3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6${n}`);
@@ -54,8 +55,21 @@ test("a worker that ends its run as the reconciler did in its place is told that
   const claim = { lease: 1, worker_id: "one", runner: "r" };
   await runs.claim(run, claim);
   await runs.promptHanded(run, 1);
+  await redis.store.commands.del(keys.worker(claim.worker_id));
   expect(await runs.lose(run, claim)).toMatchObject({ outcome: "failed" });
   expect(await runs.finish(run, 1, ending("run.failed"))).toMatchObject({ outcome: "lost" });
+});
+
+test("a claim is a beat, so that a worker which comes back with one is not taken for dead", async () => {
+  await using redis = await startFreshRedis();
+  const keys = redis.store.keys.tenant();
+  const runs = createRunStore({ redis: redis.store.commands, keys, terms: "100", maxAgeMs: 600_000 });
+  const run = newRun(sessionIds[0] ?? "");
+  await runs.spawn(run);
+  const claim = { lease: 1, worker_id: "one", runner: "r" };
+  await runs.claim(run, claim);
+  expect(await runs.lose(run, claim)).toBeUndefined();
+  expect(await redis.store.commands.pttl(keys.worker(claim.worker_id))).toBeGreaterThan(workerTtlMs - 1_000);
 });
 
 const session = fc.constantFrom(...sessionIds);
@@ -82,7 +96,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("cancel" as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("reject" as const), pick }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("giveBack" as const), pick, drift }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), pick, drift }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("lose" as const), pick, drift, isDead: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("live" as const), worker, isAlive: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("forget" as const), pick }) },
 );
@@ -140,7 +154,10 @@ function createWorld(store: Store, tenant: string) {
     if (command.do === "cancel") await runs.cancel(ref);
     if (command.do === "reject") await runs.reject(ref, { code: "MODEL_NOT_FOUND", message: "no" });
     if (command.do === "giveBack") expect((await runs.giveBack(ref, lease, "test")) === "lost").toBe(!isHeld);
-    if (command.do === "lose") await runs.lose(ref, { lease, worker_id });
+    if (command.do === "lose") {
+      if (command.isDead) await redis.del(keys.worker(worker_id));
+      await runs.lose(ref, { lease, worker_id });
+    }
     if (command.do === "forget" && (await runs.forget(ref))) statuses.delete(ref.run_id);
   }
 

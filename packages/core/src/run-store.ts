@@ -15,6 +15,7 @@ import { type Cancel, cancelledError, RunCancelled } from "./run-cancelled.ts";
 import { decodeRecord, encodeFields, type RunRecord, type RunRef } from "./run-record.ts";
 import type { ScriptContext } from "./run-script.ts";
 import * as scripts from "./run-scripts.ts";
+import { workerTtlMs } from "./silence.ts";
 
 export type NewRun = Omit<RunRecord, "status" | "seq" | "lease" | "created_at">;
 
@@ -65,7 +66,10 @@ export interface Left<Outcome> {
 export interface RunStore {
   /** `CONFLICT` when the idempotency key was used with another body, of which `hash` is the fingerprint. */
   spawn(run: NewRun, idempotency?: { key: string; hash: string }): Promise<Spawned>;
-  /** Undefined when the run is not to be had: cancelled, claimed by another, or the job is an old one. Safe to repeat. */
+  /**
+   * Undefined when the run is not to be had: cancelled, claimed by another, or the job is an old one. A beat of the worker
+   * as well. Safe to repeat.
+   */
   claim(ref: RunRef & { model: string }, claim: Claim): Promise<Claimed | undefined>;
   promptHanded(ref: RunRef, lease: number, memory?: JsonObject): Promise<"noted" | "lost" | RunCancelled>;
   /** Safe to repeat, as long as nobody is sure that it arrived. */
@@ -120,8 +124,9 @@ export function createRunStore(context: ScriptContext): RunStore {
     async claim(ref, { lease, worker_id, runner }) {
       const event = runEvent(ref, "run.started", { model: ref.model, runner, worker_id, attempt: lease });
       const rest = encodeFields({ runner, started_at: now() });
-      const values = { lease, worker_id, event };
-      const answer = (await scripts.claimScript(context, ref, values, { rest })) as [string[], string] | null;
+      const values = { lease, worker_id, event, worker_ttl_ms: workerTtlMs };
+      const extra = keys.worker(worker_id);
+      const answer = (await scripts.claimScript(context, ref, values, { rest, extra })) as [string[], string] | null;
       if (!answer) return undefined;
       const [record, memory] = answer;
       return { record: decodeRecord(record), memory: memory === "" ? undefined : (JSON.parse(memory) as JsonObject) };
