@@ -171,10 +171,10 @@ test("an outage that is over before anybody looks gives workers time to come bac
   const { commands, keys } = fresh.store;
   const tenant = keys.tenant();
   const worker_id = "kept from its beats";
-  await commands.set(tenant.worker(worker_id), "1");
   const ref = await fresh.ports.runs.spawn({ ...spawnDefaults, prompt: "x" });
   const store = createRunStore({ redis: commands, keys: tenant, terms: "1000", maxAgeMs: 60_000 });
   await store.claim({ ...ref, model: "echo" }, { lease: 1, worker_id, runner: "echo" });
+  await commands.set(tenant.worker(worker_id), "1");
   const startedAt = performance.now();
   await until(() => performance.now() > startedAt + workerTtlMs + 1_500, { message: "it would believe by now" });
 

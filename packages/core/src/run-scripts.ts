@@ -55,8 +55,8 @@ return { 'accepted', is_head and '1' or '' }
 /**
  * Gives the run to a worker. `lease` is the one that the claim would make: a job that is older than that is refused.
  * EXTRA: the key that lives as long as the worker; the claim is a beat, since a worker that stood still may come back with
- * a claim before its next beat. rest: fields of the record. Answers the record (HGETALL) and the session's memory, the same when repeated, or nil when
- * it is not to be had. Events: run.started.
+ * a claim before its next beat. rest: fields of the record. Answers the record (HGETALL) and the session's memory, the
+ * same when repeated, or nil when it is not to be had. Events: run.started.
  */
 export const claimScript = createRunScript(
   ["lease", "worker_id", "worker_ttl_ms", "event"],
