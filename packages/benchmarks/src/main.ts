@@ -1,10 +1,10 @@
 /**
- * `npm run bench [-- question … --short]`: asks every question (or the named ones) in one run. A whole run writes the raw
- * numbers to results/latest.json and the table to results/README.md; one of some questions, with `--short`, or in which
- * a question failed, only prints its table.
+ * `npm run bench [-- question … --short]`: asks every question (or the named ones) in one run, and prints the table. What
+ * was answered takes the place of the last answer in results/latest.json, raw numbers included, and in the table of
+ * results/README.md, where each has its own date and commit. With `--short`, or where a question failed, nothing is kept.
  */
 import { execFileSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { measureCatchUp } from "./catch-up.ts";
@@ -41,12 +41,20 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const answers: Answer[] = [];
+/** By question. */
+type Results = Record<string, Answer & { date: string; commit: string; machine: string }>;
+
+const facts = {
+  date: new Date().toISOString(),
+  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
+  machine: `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
+};
+const answers: Results = {};
 for (const [name, measure] of Object.entries(questions)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.error(`${name} …`);
   try {
-    answers.push(await measure(effort));
+    answers[name] = { ...facts, ...(await measure(effort)) };
   } catch (thrown) {
     // The others took their time; what they found is still printed.
     console.error(`${name} failed:`, thrown);
@@ -54,35 +62,33 @@ for (const [name, measure] of Object.entries(questions)) {
   }
 }
 
-const report = {
-  date: new Date().toISOString(),
-  commit: execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim(),
-  machine: `${cpus()[0]?.model.trim()}, ${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
-  answers,
-};
-const table = render(report);
-console.log(table);
-if (wanted.length === 0 && !effort.isShort && !process.exitCode) {
-  await mkdir(results, { recursive: true });
-  await writeFile(`${results}latest.json`, `${JSON.stringify(report, null, 1)}\n`);
-  await writeFile(`${results}README.md`, table);
+console.log(render(answers));
+if (!effort.isShort && !process.exitCode) {
+  const kept: Results = { ...JSON.parse(await readFile(`${results}latest.json`, "utf8")), ...answers };
+  await writeFile(`${results}latest.json`, `${JSON.stringify(kept, null, 1)}\n`);
+  await writeFile(`${results}README.md`, render(kept));
 }
 
-function render({ date, commit, machine, answers }: typeof report): string {
-  const sections = answers.map(({ question, rows }) =>
-    [
+function render(of: Results): string {
+  const sections = Object.keys(questions).flatMap((name) => {
+    const answer = of[name];
+    if (!answer) return [];
+    const { question, rows, date, commit, machine } = answer;
+    return [
       `## ${question}`,
+      "",
+      `${name}, ${date}, commit ${commit}, ${machine}.`,
       "",
       "| what | ours | theirs | ratio | goal | beside |",
       "| --- | --- | --- | --- | --- | --- |",
       ...rows.map(renderRow),
       "",
-    ].join("\n"),
-  );
+    ];
+  });
   return [
-    `# Benchmarks`,
+    "# Benchmarks",
     "",
-    `${date}, commit ${commit}, ${machine}. One run; raw numbers in latest.json.`,
+    "The last answer to each question. Ours and theirs are of one run; raw numbers in latest.json.",
     "",
     ...sections,
   ].join("\n");
