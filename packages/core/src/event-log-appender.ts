@@ -163,7 +163,8 @@ export function createAppender(options: AppenderOptions): Appender {
       try {
         resolveAll(call, await sendAgain(call));
       } catch (thrown) {
-        const error = toStoreError(thrown);
+        // That the last try was not even sent says nothing about the first.
+        const error = [call.failure, thrown].map(toStoreError).find(isUnknown) ?? toStoreError(thrown);
         for (const { reject } of call.appends) reject(error);
         release(call);
       }
@@ -234,6 +235,10 @@ interface Call {
   readonly encoded: EncodedAppends;
   isPending: boolean;
   failure?: unknown;
+}
+
+function isUnknown({ details }: KsiError): boolean {
+  return details?.outcome === "unknown";
 }
 
 function refusedByGuard(): KsiError {

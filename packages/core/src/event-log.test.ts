@@ -1,3 +1,4 @@
+import { KsiError } from "@ksi/contract/errors";
 import { until } from "@ksi/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EventLog, newEvent } from "./event-log.ts";
@@ -144,6 +145,18 @@ test.each<[string, LostCall[], number]>([
   expect(await readNumbers(fresh.log)).toEqual(numbers(61));
 });
 
+test("an append that was on its way once has an unknown outcome, whatever the last try met", async () => {
+  await using fresh = startFreshLog(redis.store, { retryMs: 150 });
+  await appendNumbers(fresh.log, 1, "warm-up");
+  const unknown = new KsiError("STORE_UNAVAILABLE", "No answer.", { details: { outcome: "unknown" } });
+  const never = Array.from({ length: 20 }, (_, i) => ({ call: i + 2, isCarriedOut: false }));
+  await using line = loseCalls([{ call: 1, isCarriedOut: false, error: unknown }, ...never]);
+  line.answer();
+  const appended = fresh.log.append({ event: { n: 1 }, channels: ["numbers"] });
+  await expect(appended).rejects.toMatchObject({ code: "STORE_UNAVAILABLE", details: { outcome: "unknown" } });
+  expect(line.calls).toBeGreaterThan(1);
+});
+
 test("what follows a call that Redis refuses for good is stored all the same", async () => {
   await using fresh = startFreshLog(redis.store);
   await appendNumbers(fresh.log, 1, "warm-up");
@@ -219,6 +232,7 @@ interface LostCall {
   /** Counted from 1. */
   call: number;
   isCarriedOut: boolean;
+  error?: Error;
 }
 
 /** Stands between the log and Redis. Answers are held back until `answer`; the caller of a lost call sees an error then. */
@@ -233,7 +247,7 @@ function loseCalls(lost: readonly LostCall[]) {
     const reply = loss?.isCarriedOut === false ? undefined : original(...args);
     await Promise.allSettled([reply]);
     await gate.promise;
-    if (loss) throw new Error("Connection is closed.");
+    if (loss) throw loss.error ?? new Error("Connection is closed.");
     return await reply;
   };
   commands.evalsha = evalsha as typeof commands.evalsha;
