@@ -4,6 +4,7 @@ import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startCore } from "./core.ts";
 import { channels } from "./redis/keys.ts";
+import { createRunQueue } from "./run-queue.ts";
 import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-core.ts";
 import { silentLogger } from "./testing/fresh-redis.ts";
 import { createManualRunner, type ManualRunner } from "./testing/manual-runner.ts";
@@ -62,6 +63,29 @@ test("the next run of a session waits until the agent's process has ended, not o
   manual.turns[1]?.complete("");
   manual.turns[2]?.complete("");
   manual.turns[2]?.end();
+});
+
+test("a second job of a run that the worker has already starts no second agent", async () => {
+  const manual = createManualRunner();
+  await using fresh = await startFreshCore({ runners: [manual] });
+  const { runs } = fresh.ports;
+  await fresh.startWorker();
+  const { run_id, session_id } = await runs.spawn({ ...manualDefaults, prompt: "x" });
+  const turn = await turnAt(manual, 0);
+
+  // What an outage leaves that outlasted the job's lock.
+  const keys = fresh.store.keys.tenant();
+  const { prefix, name } = keys.queue;
+  const job = `${prefix}:${name}:${run_id}`;
+  await fresh.store.commands.del(`${job}:lock`);
+  const queue = createRunQueue(fresh.store, keys, silentLogger);
+  await queue.remove(run_id);
+  await queue.add([{ run_id, session_id, model: "manual", priority: 50, lease: 1 }]);
+  await until(async () => !(await fresh.store.commands.exists(job)), { message: "the job was taken and is done" });
+  expect(manual.turns).toHaveLength(1);
+  turn.complete("once");
+  expect(await runs.result({ run_id, wait_ms: 5_000 })).toMatchObject({ status: "completed", result: "once" });
+  await queue.close();
 });
 
 test("a run of priority 0 is served first, one of 100 last", async () => {

@@ -68,6 +68,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 async function start(options: WorkerOptions, closers: Closers): Promise<Worker> {
   const { store, logger, history, concurrency, tenant } = options;
   const id = `${process.pid}-${randomUUID().slice(0, 8)}`;
+  /** Ids of runs that are being claimed or executed. */
+  const taken = new Set<string>();
   const executions = new Map<string, Execution>();
   const working = new Set<Promise<void>>();
   const closing = new AbortController();
@@ -112,8 +114,16 @@ async function start(options: WorkerOptions, closers: Closers): Promise<Worker> 
   };
 
   async function work(job: RunJob): Promise<void> {
-    // Taken by chance while we stopped taking: its run is in the outbox, and becomes a job again.
-    if (isDraining) return;
+    // Taken by chance while we stopped taking: its run is in the outbox, and becomes a job again. So does that of a run
+    // which is here already: its job was lost while the claim was under way (Redis was away, or this process was stopped),
+    // and a second claim would be answered like the first. The test "a second job" guards this.
+    if (isDraining || taken.has(job.run_id)) return;
+    taken.add(job.run_id);
+    await execute(job);
+    taken.delete(job.run_id);
+  }
+
+  async function execute(job: RunJob): Promise<void> {
     const started = await startExecution(job, execution).catch((error: unknown) => {
       logger.error({ err: error, run_id: job.run_id, session_id: job.session_id }, "A run could not be claimed.");
     });
