@@ -127,7 +127,8 @@ export function checkPairs(
 export function checkPrompts(turns: readonly StandInTurn[]): string[] {
   const seen = new Set<string>();
   return turns
-    .filter(({ event }) => event === "started")
+    // One that ended before it was given a prompt has seen none, and its run may be given to another.
+    .filter(({ event, prompt }) => event === "started" && prompt !== "")
     .flatMap(({ prompt, args }) => {
       // Where a turn was killed early, the CLI may refuse to join its session in one way, and is asked in the other.
       const way = args.find((arg) => /^--(resume|session-id)=/.test(arg)) ?? "";
