@@ -126,17 +126,19 @@ export function checkPairs(
 /** An agent that may have done something is never asked again. */
 export function checkPrompts(turns: readonly StandInTurn[]): string[] {
   const seen = new Set<string>();
-  return turns
-    // One that ended before it was given a prompt has seen none, and its run may be given to another.
-    .filter(({ event, prompt }) => event === "started" && prompt !== "")
-    .flatMap(({ prompt, args }) => {
-      // Where a turn was killed early, the CLI may refuse to join its session in one way, and is asked in the other.
-      const way = args.find((arg) => /^--(resume|session-id)=/.test(arg)) ?? "";
-      const asked = `${way} ${prompt}`;
-      const isRepeat = seen.has(asked);
-      seen.add(asked);
-      return isRepeat ? [`an agent was given the same prompt twice: ${prompt}`] : [];
-    });
+  return (
+    turns
+      // One that ended before it was given a prompt has seen none, and its run may be given to another.
+      .filter(({ event, prompt }) => event === "started" && prompt !== "")
+      .flatMap(({ prompt, args }) => {
+        // Where a turn was killed early, the CLI may refuse to join its session in one way, and is asked in the other.
+        const way = args.find((arg) => /^--(resume|session-id)=/.test(arg)) ?? "";
+        const asked = `${way} ${prompt}`;
+        const isRepeat = seen.has(asked);
+        seen.add(asked);
+        return isRepeat ? [`an agent was given the same prompt twice: ${prompt}`] : [];
+      })
+  );
 }
 
 /** A subscriber has everything, or was told of the gap; nothing twice. */
