@@ -28,6 +28,12 @@ const callErrorCodes = [
   "RATE_LIMITED",
   /** A deadline passed before there was an answer; the work may still go on. */
   "TIMEOUT",
+  /** No online agent has the capability; `details.capabilities` lists what the online ones have. */
+  "NO_AGENT",
+  /** The inbox holds as many unacknowledged messages as it may. */
+  "INBOX_FULL",
+  /** The message has passed through more hands than it may: agents are answering each other without end. */
+  "LOOP_DETECTED",
   /** The caller went away or asked to stop. */
   "CANCELLED",
   /** Events after the given cursor are no longer kept; after `details.oldest` one can go on. */
@@ -107,6 +113,12 @@ export interface ErrorDetails {
   outcome?: "unknown";
   retry_after_ms?: number;
   run_id?: string;
+  /** Of a message that was sent although its answer did not come in time. */
+  message_id?: string;
+  /** What the agents that are online can do. */
+  capabilities?: string[];
+  /** The version that a key of the shared state has; 0 where it is not there. */
+  version?: number;
   [fact: string]: unknown;
 }
 

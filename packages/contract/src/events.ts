@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { agent } from "./schemas/agents.ts";
 import { agentId, payload, runId, sessionId, timestamp } from "./schemas/common.ts";
-import { messageType } from "./schemas/messages.ts";
+import { deathReasons, messageType } from "./schemas/messages.ts";
 import { usage, wireError } from "./schemas/runs.ts";
+import { stateRef } from "./schemas/state.ts";
 
 const header = {
   /** Immutable and unique; copies of one event in several channels share it. */
@@ -100,6 +101,7 @@ export const runEvent = z.discriminatedUnion("event_type", [
   z.object({ ...ofRun, event_type: z.literal("run.timed_out"), payload: z.object({ error: wireError }) }),
 ]);
 
+/** `agent.updated` is also the change from `online` to `offline` and back. */
 export const agentEvent = z.discriminatedUnion("event_type", [
   z.object({ ...ofAgent, event_type: z.literal("agent.joined"), payload: agent }),
   z.object({ ...ofAgent, event_type: z.literal("agent.updated"), payload: agent }),
@@ -112,6 +114,51 @@ export const sessionEvent = z.object({
   session_id: sessionId,
   payload: z.object({}),
 });
+
+/** Receipts: what became of a message in the inbox of `agent_id`. `target` is who sent it. */
+const ofInbox = { ...ofAgent, target: agentId };
+const receipt = { message_id: z.string(), correlation_id: z.string().optional() };
+
+export const messageEvent = z.discriminatedUnion("event_type", [
+  z.object({
+    ...ofInbox,
+    event_type: z.literal("message.delivered"),
+    /** For the first time to a consumer. */
+    payload: z.object(receipt),
+  }),
+  z.object({ ...ofInbox, event_type: z.literal("message.acked"), payload: z.object(receipt) }),
+  z.object({ ...ofInbox, event_type: z.literal("message.expired"), payload: z.object(receipt) }),
+  z.object({
+    ...ofInbox,
+    event_type: z.literal("message.dead"),
+    payload: z.object({ ...receipt, reason: z.enum(deathReasons), deliveries: z.number().int() }),
+  }),
+  z.object({ ...ofInbox, event_type: z.literal("message.redriven"), payload: z.object(receipt) }),
+  z.object({
+    ...header,
+    event_type: z.literal("message.blocked"),
+    target: agentId.optional(),
+    /**
+     * The loop guard refused a message from `source` to `target`: for its hops, or since the two have sent each other
+     * `limit` messages within a minute (told once a minute then).
+     */
+    payload: z.object({ reason: z.enum(["hops", "rate"]), limit: z.number().int() }),
+  }),
+]);
+
+export const stateEvent = z.discriminatedUnion("event_type", [
+  z.object({
+    ...header,
+    event_type: z.literal("state.set"),
+    payload: z.object({ ...stateRef.shape, version: z.number().int() }),
+  }),
+  z.object({
+    ...header,
+    event_type: z.literal("state.deleted"),
+    /** `version` is the last that the key had. */
+    payload: z.object({ ...stateRef.shape, version: z.number().int(), reason: z.enum(["deleted", "expired"]) }),
+  }),
+]);
 
 /** What others publish. The name is theirs and starts with `x.`. */
 const publishedType = z.templateLiteral(["x.", z.string()]);
@@ -133,7 +180,7 @@ export const customEvent = z.object({
 });
 
 /** Any event of the firehose. */
-export const event = z.union([runEvent, agentEvent, sessionEvent, customEvent]);
+export const event = z.union([runEvent, agentEvent, sessionEvent, messageEvent, stateEvent, customEvent]);
 
 export const publishInput = z.object({
   source: agentId,
@@ -157,10 +204,14 @@ export const eventFilter = z.object({
   run_id: runId.optional(),
   agent_id: agentId.optional(),
   source: agentId.optional(),
+  /** Messages to, and receipts for messages from, this agent. */
+  target: agentId.optional(),
 });
 
 export type RunEvent = z.infer<typeof runEvent>;
 export type AgentEvent = z.infer<typeof agentEvent>;
+export type MessageEvent = z.infer<typeof messageEvent>;
+export type StateEvent = z.infer<typeof stateEvent>;
 export type SessionEvent = z.infer<typeof sessionEvent>;
 export type CustomEvent = z.infer<typeof customEvent>;
 export type KsiEvent = z.infer<typeof event>;

@@ -23,6 +23,14 @@ export const limits = {
   /** How long `runs.result` may hold a request. Below the idle limit of common proxies (60 s). */
   waitMsDefault: 30_000,
   waitMsMax: 55_000,
+  /** How long a message or a key of the shared state may say that it lives: a year. */
+  ttlMsMax: 31_536_000_000,
+  /** How long `messages.request` may wait for the answer. */
+  requestMsDefault: 30_000,
+  requestMsMax: 600_000,
+  /** Messages that one consumer of a shared inbox may hold unacknowledged. */
+  prefetchDefault: 100,
+  prefetchMax: 1_000,
   /** Bytes of an HTTP body or a WebSocket frame. Room for a full prompt in escaped JSON. */
   bodyBytes: 8_388_608,
 } as const;

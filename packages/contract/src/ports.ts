@@ -5,9 +5,33 @@
  * Ports belong to one tenant: whoever holds them can see and touch nothing else. All reject with a `KsiError`.
  */
 import type { EventFilter, KsiEvent, Published, PublishInput, RunEvent } from "./events.ts";
-import type { Agent, AgentsPage, Registered, RegisterInput, Unregistered } from "./schemas/agents.ts";
+import type {
+  Agent,
+  AgentsListInput,
+  AgentsPage,
+  Heartbeat,
+  Registered,
+  RegisterInput,
+  Unregistered,
+} from "./schemas/agents.ts";
 import type { FollowInput } from "./schemas/common.ts";
-import type { HistoryInput, Message, MessagesPage, SendInput, Sent } from "./schemas/messages.ts";
+import type {
+  Acked,
+  AckInput,
+  DeadLettersInput,
+  DeadLettersPage,
+  HistoryInput,
+  InboxInput,
+  Message,
+  MessagesPage,
+  RedriveInput,
+  Redriven,
+  Replied,
+  RequestInput,
+  SendInput,
+  Sent,
+} from "./schemas/messages.ts";
+import type { Profile, ProfilesList } from "./schemas/profiles.ts";
 import type {
   CancelInput,
   CancelOutput,
@@ -26,6 +50,16 @@ import type {
   SessionMessagesInput,
   SessionsPage,
 } from "./schemas/sessions.ts";
+import type {
+  StateDeleted,
+  StateDeleteInput,
+  StateEntry,
+  StateListInput,
+  StatePage,
+  StateRef,
+  StateSet,
+  StateSetInput,
+} from "./schemas/state.ts";
 import type { Health, ShutdownOutput, SystemStatus } from "./schemas/system.ts";
 
 /** One event and its place in the channel that is being followed. */
@@ -77,14 +111,35 @@ export interface AgentsPort {
   register(input: RegisterInput): Promise<Registered>;
   unregister(agentId: string): Promise<Unregistered>;
   get(agentId: string): Promise<Agent>;
-  list(input: PageInput): Promise<AgentsPage>;
+  list(input: AgentsListInput): Promise<AgentsPage>;
+  /** A sign of life. */
+  heartbeat(agentId: string): Promise<Heartbeat>;
 }
 
 export interface MessagesPort {
+  /** Durable once it resolves. */
   send(input: SendInput): Promise<Sent>;
+  /** Sends, and waits for the first answer. `TIMEOUT` where none comes; the message stays sent. */
+  request(input: RequestInput, signal?: AbortSignal): Promise<Replied>;
   history(input: HistoryInput): Promise<MessagesPage>;
-  /** From the oldest message kept unless told otherwise. */
-  inbox(agentId: string, from: FollowInput, signal?: AbortSignal): Promise<Follow<Message>>;
+  /** While it is iterated the agent is online. Never ends by itself. */
+  inbox(input: InboxInput, signal?: AbortSignal): Promise<Follow<Message>>;
+  ack(input: AckInput): Promise<Acked>;
+  deadLetters(input: DeadLettersInput): Promise<DeadLettersPage>;
+  redrive(input: RedriveInput): Promise<Redriven>;
+}
+
+export interface StatePort {
+  get(ref: StateRef): Promise<StateEntry>;
+  set(input: StateSetInput): Promise<StateSet>;
+  delete(input: StateDeleteInput): Promise<StateDeleted>;
+  list(input: StateListInput): Promise<StatePage>;
+}
+
+export interface ProfilesPort {
+  list(): Promise<ProfilesList>;
+  /** `NOT_FOUND` names those that there are; `INVALID_INPUT` says why a file of this name is no profile. */
+  get(name: string): Promise<Profile>;
 }
 
 export interface EventsPort {
@@ -105,6 +160,8 @@ export interface Ports {
   sessions: SessionsPort;
   agents: AgentsPort;
   messages: MessagesPort;
+  profiles: ProfilesPort;
+  state: StatePort;
   events: EventsPort;
   system: SystemPort;
 }

@@ -51,6 +51,11 @@ export function createAgents({ store, log, tenant }: AgentsOptions): AgentsPort 
       return JSON.parse(record) as Agent;
     },
 
+    async heartbeat(agentId) {
+      if (!(await commands.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+      return { status: "online", agent_id: agentId, offline_after_ms: 30_000 };
+    },
+
     async list({ after, limit }) {
       const from = after === undefined ? "-" : `(${after}`;
       const ids = await commands.zrangebylex(keys.agents, from, "+", "LIMIT", 0, limit + 1);
@@ -124,8 +129,10 @@ function toAgent(input: RegisterInput, since: string | null): Agent {
   return {
     agent_id: input.agent_id,
     ...(input.profile !== undefined && { profile: input.profile }),
-    capabilities: input.capabilities,
+    capabilities: input.capabilities ?? [],
     ...(input.metadata !== undefined && { metadata: input.metadata }),
+    status: "online",
+    last_seen: now,
     registered_at: since ?? now,
     updated_at: now,
   };

@@ -13,11 +13,14 @@ import { createEvents } from "./events.ts";
 import { startJanitor } from "./janitor.ts";
 import type { Logger } from "./logger.ts";
 import { createMessages } from "./messages.ts";
+import { defaultMessaging, type Messaging } from "./messaging.ts";
+import { createProfiles } from "./profiles.ts";
 import type { Store } from "./redis/store.ts";
 import { type History, startRunServices } from "./run-services.ts";
 import type { Runner } from "./runners/runner.ts";
 import { createRuns } from "./runs.ts";
 import { createSessions } from "./sessions.ts";
+import { createState } from "./state.ts";
 import { checkHealth, createSystem } from "./system.ts";
 import { settlesWithin } from "./within.ts";
 
@@ -34,6 +37,8 @@ export interface CoreOptions {
   /** Time limit of runs that name none. */
   readonly runTimeoutMs: number;
   readonly history: History;
+  /** Default: `defaultMessaging`. */
+  readonly messaging?: Messaging | undefined;
   readonly version: string;
   /** Somebody asked for the daemon's end. */
   readonly onShutdown: () => void;
@@ -98,12 +103,15 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const services = closers.add(startRunServices({ store, logger, history, tenant }));
     const janitor = startJanitor({ redis: store.commands, maxAgeMs: history.maxAgeMs, logger, ...services });
     closers.add(janitor, (started) => started.stop());
-    const common = { ...options, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
+    const messaging = options.messaging ?? defaultMessaging;
+    const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
     return {
       runs: createRuns(common),
       sessions: createSessions(common),
       agents: createAgents(common),
       messages: createMessages(common),
+      profiles: createProfiles(),
+      state: createState(),
       events: createEvents(common),
       system: createSystem(common),
     };

@@ -44,10 +44,19 @@ export function createMessages({ store, log, tenant }: MessagesOptions): Message
       return { messages: entries.map(({ event }) => event), ...page };
     },
 
-    async inbox(agentId, { lastEventId, from }, signal) {
-      if (!(await commands.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
-      return await log.follow<Message>(channels.inbox(agentId), { after: lastEventId, from: from ?? "oldest", signal });
+    async inbox({ agent_id, lastEventId, from }, signal) {
+      if (!(await commands.exists(keys.agent(agent_id)))) throw agentNotFound(agent_id);
+      return await log.follow<Message>(channels.inbox(agent_id), {
+        after: lastEventId,
+        from: from ?? "oldest",
+        signal,
+      });
     },
+
+    request: missing,
+    ack: missing,
+    deadLetters: missing,
+    redrive: missing,
   };
 
   async function searchHistory({ after, limit, agent_id }: HistoryInput): Promise<MessagesPage> {
@@ -123,4 +132,8 @@ function toMessage({ source, target, event_type, payload }: SendInput): Message 
     timestamp: new Date().toISOString(),
     payload,
   };
+}
+
+async function missing(): Promise<never> {
+  throw new KsiError("INTERNAL", "This is not there yet.");
 }

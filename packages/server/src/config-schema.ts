@@ -58,6 +58,19 @@ export const configSchema = z.object({
   /** How long a stopping daemon waits for what is running. */
   drain_timeout_ms: integer(0, 3_600_000).default(30_000),
 
+  /** An agent that gives no sign of life for so long is offline. */
+  agent_offline_after_ms: integer(1_000, 86_400_000).default(30_000),
+  /** Messages that one inbox holds without their being acknowledged. */
+  inbox_max_messages: integer(1, 10_000_000).default(10_000),
+  /** How often a message is delivered that nobody acknowledges, before it is a dead letter. */
+  message_max_deliveries: integer(1, 1_000_000).default(10),
+  /** How long a consumer of a shared inbox may take to acknowledge a message. */
+  message_ack_timeout_ms: integer(1_000, 86_400_000).default(600_000),
+  /** Through how many hands a message may pass. */
+  message_max_hops: integer(1, 1_000_000).default(32),
+  /** Messages that two agents may send each other; 0 is no limit. */
+  messages_per_minute: integer(0, 10_000_000).default(6_000),
+
   /** Of all HTTP requests with the token, as a burst or spread over the minute; 0 is no limit. */
   requests_per_minute: integer(0, 10_000_000).default(60_000),
   /** How long a request to the OpenAI routes may wait for its run. */

@@ -10,7 +10,7 @@ import type { Config } from "./config.ts";
 import { refuseSecondDaemon, removeDaemonFile, writeDaemonFile } from "./daemon-file.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import type { HttpDoorOptions } from "./doors.ts";
-import { historyOf, startEngine } from "./engine.ts";
+import { historyOf, messagingOf, startEngine } from "./engine.ts";
 import { createHttpApp } from "./http.ts";
 import { createLife } from "./life.ts";
 import { type Listener, startListener } from "./listener.ts";
@@ -107,6 +107,7 @@ async function start(config: Config, { logger, closers }: { logger: Logger; clos
     roots: config.roots,
     runTimeoutMs: config.run_timeout_ms,
     history: historyOf(config),
+    messaging: messagingOf(config),
     version,
     onShutdown: () => void close(),
   });

@@ -6,6 +6,7 @@ import {
   type Closers,
   createClaudeRunner,
   createEchoRunner,
+  type Messaging,
   type Runner,
   type Store,
   startReaper,
@@ -69,6 +70,17 @@ export async function startEngine({ config, logger, closers, onStoreExit }: Engi
       });
       return closers.add(worker, (started) => started.close());
     },
+  };
+}
+
+export function messagingOf(config: Config): Messaging {
+  return {
+    agentOfflineAfterMs: config.agent_offline_after_ms,
+    maxInboxMessages: config.inbox_max_messages,
+    maxDeliveries: config.message_max_deliveries,
+    ackTimeoutMs: config.message_ack_timeout_ms,
+    maxHops: config.message_max_hops,
+    maxMessagesPerMinute: config.messages_per_minute,
   };
 }
 

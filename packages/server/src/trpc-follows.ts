@@ -93,7 +93,7 @@ export function createTrpcFollows({ ports, writer, maxSubscriptions }: TrpcFollo
     ports: {
       ...ports,
       runs: { ...runs, events: (run, from, signal) => serve(() => runs.events(run, from, signal), signal) },
-      messages: { ...messages, inbox: (id, from, signal) => serve(() => messages.inbox(id, from, signal), signal) },
+      messages: { ...messages, inbox: (input, signal) => serve(() => messages.inbox(input, signal), signal) },
       events: { ...events, subscribe: (is, from, signal) => serve(() => events.subscribe(is, from, signal), signal) },
     },
   };

@@ -3,6 +3,7 @@ import {
   agentRef,
   agentsListInput,
   agentsPage,
+  heartbeat,
   registered,
   registerInput,
   unregistered,
@@ -56,8 +57,32 @@ export const agentsRouter = router({
     .query(({ ctx, input }) => ctx.ports.agents.get(input.agent_id)),
 
   list: procedure
-    .meta({ openapi: { method: "GET", path: "/api/v1/agents", summary: "Registered agents", tags } })
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/api/v1/agents",
+        summary: "Registered agents",
+        description: "An agent must match every given field.",
+        tags,
+      },
+    })
     .input(agentsListInput)
     .output(agentsPage)
     .query(({ ctx, input }) => ctx.ports.agents.list(input)),
+
+  heartbeat: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/agents/{agent_id}/heartbeat",
+        summary: "Say that an agent is there",
+        description:
+          "For agents that do not follow their inbox all the time. One that does is online without it. Safe to repeat.",
+        tags,
+        errorResponses: [404],
+      },
+    })
+    .input(agentRef)
+    .output(heartbeat)
+    .mutation(({ ctx, input }) => ctx.ports.agents.heartbeat(input.agent_id)),
 });

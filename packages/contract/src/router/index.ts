@@ -2,8 +2,10 @@ import { router } from "../trpc.ts";
 import { agentsRouter } from "./agents.ts";
 import { eventsRouter } from "./events.ts";
 import { messagesRouter } from "./messages.ts";
+import { profilesRouter } from "./profiles.ts";
 import { runsRouter } from "./runs.ts";
 import { sessionsRouter } from "./sessions.ts";
+import { stateRouter } from "./state.ts";
 import { systemRouter } from "./system.ts";
 
 /** Every procedure of KSI. A procedure validates, then makes one call on a port. */
@@ -12,6 +14,8 @@ export const appRouter = router({
   sessions: sessionsRouter,
   agents: agentsRouter,
   messages: messagesRouter,
+  profiles: profilesRouter,
+  state: stateRouter,
   events: eventsRouter,
   system: systemRouter,
 });

@@ -1,7 +1,18 @@
-import { z } from "zod";
-import { agentRef } from "../schemas/agents.ts";
-import { follow } from "../schemas/common.ts";
-import { historyInput, messagesPage, sendInput, sent } from "../schemas/messages.ts";
+import {
+  acked,
+  ackInput,
+  deadLettersInput,
+  deadLettersPage,
+  historyInput,
+  inboxInput,
+  messagesPage,
+  redriveInput,
+  redriven,
+  replied,
+  requestInput,
+  sendInput,
+  sent,
+} from "../schemas/messages.ts";
 import { procedure, router, subscription } from "../trpc.ts";
 
 const tags = ["messages"];
@@ -14,15 +25,34 @@ export const messagesRouter = router({
         path: "/api/v1/messages",
         summary: "Send a message",
         description:
-          "To the inbox of `target`, or without one to those of all registered agents but the source. 404 where the " +
-          "target is not registered. A repeat sends a second message.",
+          "To the inbox of `target`, to the best of the online agents with a `capability`, or without either to the " +
+          "inboxes of all registered agents but the source. 404 where the target is not registered or nobody online " +
+          "has the capability, 429 where the inbox is full or the two agents send each other too much, 422 where the " +
+          "message has too many `hops`. A repeat sends a second message, unless it has the same `idempotency_key`.",
         tags,
-        errorResponses: [404],
+        errorResponses: [404, 409, 422, 429],
       },
     })
     .input(sendInput)
     .output(sent)
     .mutation(({ ctx, input }) => ctx.ports.messages.send(input)),
+
+  request: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/messages/request",
+        summary: "Send a message and wait for the answer",
+        description:
+          "The answer is the first message with the same `correlation_id` (a new one unless given) to `reply_to`, or " +
+          "else to the source, which need not be registered for it. 408 where none came in time: the message stays sent.",
+        tags,
+        errorResponses: [404, 408, 422, 429],
+      },
+    })
+    .input(requestInput)
+    .output(replied)
+    .mutation(({ ctx, input, signal }) => ctx.ports.messages.request(input, signal)),
 
   history: procedure
     .meta({
@@ -31,8 +61,8 @@ export const messagesRouter = router({
         path: "/api/v1/messages",
         summary: "Messages, oldest first",
         description:
-          "Direct ones and broadcasts. With `agent_id` a page may be short, or empty, and still have a `next`. 412 " +
-          "where what followed `after` is no longer kept.",
+          "Direct ones and broadcasts that match every given field. With one a page may be short, or empty, and still " +
+          "have a `next`. 412 where what followed `after` is no longer kept.",
         tags,
         errorResponses: [412],
       },
@@ -48,14 +78,57 @@ export const messagesRouter = router({
         path: "/api/v1/agents/{agent_id}/inbox",
         summary: "Follow an inbox",
         description:
-          "From the oldest message kept unless told otherwise. 412 where the messages after the given one are no " +
-          "longer kept.",
+          "Begins with what nobody has acknowledged, in the order sent, and goes on with what comes. Acknowledge each " +
+          "message when it is dealt with: until then it is given again to whoever comes next. With a cursor it goes on " +
+          "there, and with `from` the inbox is only looked at. 412 where the messages after the cursor are no longer kept.",
         tags,
         errorResponses: [404, 412],
       },
     })
-    .input(z.object({ ...agentRef.shape, ...follow.shape }))
-    .subscription(async ({ ctx, input: { agent_id, ...from }, signal }) =>
-      subscription(await ctx.ports.messages.inbox(agent_id, from, signal)),
-    ),
+    .input(inboxInput)
+    .subscription(async ({ ctx, input, signal }) => subscription(await ctx.ports.messages.inbox(input, signal))),
+
+  ack: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/agents/{agent_id}/inbox/ack",
+        summary: "Acknowledge messages",
+        description: "They are not delivered again. Safe to repeat; ids that are not in the inbox are passed over.",
+        tags,
+        errorResponses: [404],
+      },
+    })
+    .input(ackInput)
+    .output(acked)
+    .mutation(({ ctx, input }) => ctx.ports.messages.ack(input)),
+
+  deadLetters: procedure
+    .meta({
+      openapi: {
+        method: "GET",
+        path: "/api/v1/agents/{agent_id}/inbox/dead",
+        summary: "Messages that could not be delivered",
+        tags,
+        errorResponses: [404],
+      },
+    })
+    .input(deadLettersInput)
+    .output(deadLettersPage)
+    .query(({ ctx, input }) => ctx.ports.messages.deadLetters(input)),
+
+  redrive: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/agents/{agent_id}/inbox/redrive",
+        summary: "Put dead letters back into the inbox",
+        description: "The oldest first, as many as fit. Safe to repeat.",
+        tags,
+        errorResponses: [404],
+      },
+    })
+    .input(redriveInput)
+    .output(redriven)
+    .mutation(({ ctx, input }) => ctx.ports.messages.redrive(input)),
 });

@@ -1,10 +1,19 @@
 import { z } from "zod";
 import { agentId, jsonObject, page, timestamp } from "./common.ts";
 
+/** Something that an agent can do; messages can be sent to it. Compared letter by letter. */
+export const capability = z.string().min(1).max(100);
+
+/** `online` while one of the agent's inboxes is followed or it has sent a heartbeat a short while ago. */
+export const agentStatuses = ["online", "offline"] as const;
+export const agentStatus = z.enum(agentStatuses);
+
 export const registerInput = z.object({
   agent_id: agentId,
+  /** A profile of `profiles.list`, or any name of your own. */
   profile: z.string().min(1).max(128).optional(),
-  capabilities: z.array(z.string().min(1).max(100)).max(100).default([]),
+  /** Default: those of the profile, or none. */
+  capabilities: z.array(capability).max(100).optional(),
   metadata: jsonObject.optional(),
 });
 
@@ -13,21 +22,40 @@ export const agent = z.object({
   profile: z.string().optional(),
   capabilities: z.array(z.string()),
   metadata: jsonObject.optional(),
+  status: agentStatus,
+  /** The last sign of life: a registration, a heartbeat, or a followed inbox. */
+  last_seen: timestamp,
   registered_at: timestamp,
   updated_at: timestamp,
 });
 
-/** Registering a known id replaces its profile, capabilities and metadata; its inbox stays. */
+/** Registering a known id replaces its profile, capabilities and metadata; its inbox stays. A sign of life, too. */
 export const registered = z.object({ status: z.literal("registered"), agent });
 export const unregistered = z.object({ status: z.literal("unregistered"), agent_id: agentId });
 export const agentRef = z.object({ agent_id: agentId });
-export const agentsListInput = page;
+
+/** An agent must match every given field. */
+export const agentsListInput = page.extend({
+  capability: capability.optional(),
+  status: agentStatus.optional(),
+  profile: z.string().min(1).max(128).optional(),
+});
 /** In order of agent_id. */
 export const agentsPage = z.object({ agents: z.array(agent), next: z.string().optional() });
 
+export const heartbeat = z.object({
+  status: z.literal("online"),
+  agent_id: agentId,
+  /** The agent is offline when it gives no further sign of life for so long. */
+  offline_after_ms: z.number().int(),
+});
+
 export type Agent = z.infer<typeof agent>;
+export type AgentStatus = z.infer<typeof agentStatus>;
 export type RegisterInput = z.infer<typeof registerInput>;
 export type RegisterRequest = z.input<typeof registerInput>;
 export type Registered = z.infer<typeof registered>;
 export type Unregistered = z.infer<typeof unregistered>;
+export type AgentsListInput = z.infer<typeof agentsListInput>;
 export type AgentsPage = z.infer<typeof agentsPage>;
+export type Heartbeat = z.infer<typeof heartbeat>;

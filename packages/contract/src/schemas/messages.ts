@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { agentId, cursor, page, payload, timestamp } from "./common.ts";
+import { limits } from "../limits.ts";
+import { agentRef, capability } from "./agents.ts";
+import { agentId, cursor, follow, page, payload, timestamp } from "./common.ts";
 
 /** Not one of the names that only KSI itself may give to events. */
 const unreserved = /^(?!(?:run|agent|session|message|state|system|usage|key|profile|log)\.)/;
@@ -10,42 +12,174 @@ export const messageType = z
   .regex(/^[A-Za-z][A-Za-z0-9_.:-]{0,127}$/, "must be 1 to 128 letters, digits or _ . : - and start with a letter")
   .regex(unreserved, "is reserved for KSI's own events; choose another name such as x.greeting");
 
-export const sendInput = z.object({
+export const messageId = z.uuid("is not the id of a message");
+
+const correlationId = z.string().min(1).max(255);
+
+const sendFields = z.object({
   /** Who sends: an agent's id or any name that says where it comes from. */
   source: agentId,
-  /** Who receives. Without it the message is a broadcast to every registered agent but the source. */
+  /** Who receives. Without it and `capability` the message is a broadcast to every registered agent but the source. */
   target: agentId.optional(),
+  /**
+   * To the online agent that can do this, or has the most of these; of several, the one to whom the longest ago something
+   * was sent in this way.
+   */
+  capability: z.union([capability, z.array(capability).min(1).max(20)]).optional(),
   event_type: messageType,
   payload,
+  /** Ties messages together; an answer repeats that of what it answers. */
+  correlation_id: correlationId.optional(),
+  /** The agent that an answer is to be sent to, where it is not the source. */
+  reply_to: agentId.optional(),
+  /** Not acknowledged for so long, the message expires. Default: as long as the history is kept. */
+  ttl_ms: z.number().int().min(1).max(limits.ttlMsMax).optional(),
+  /** How many messages led to this one: that of what it answers or passes on, and one. */
+  hops: z.number().int().min(0).max(1_000_000).optional(),
 });
 
-/** A message as inboxes and history deliver it: the four fields of the sender, and KSI's id and time. */
+const oneAddress = { error: "must not be given together with target", path: ["capability"] };
+
+export const sendInput = sendFields
+  .extend({
+    /** A repeat with the same key (kept for a day) is answered with the first message; with another body it is a `CONFLICT`. */
+    idempotency_key: z.string().min(1).max(255).optional(),
+  })
+  .refine(({ target, capability }) => target === undefined || capability === undefined, oneAddress);
+
+/** A message as inboxes and history deliver it: the fields of the sender, and KSI's id and time. */
 export const message = z.object({
   id: z.string(),
   source: agentId,
+  /** Whose inbox it went to, be it that KSI chose it by `capability`. */
   target: agentId.optional(),
+  capability: z.array(z.string()).optional(),
   event_type: z.string(),
   payload: z.json(),
+  correlation_id: correlationId.optional(),
+  reply_to: agentId.optional(),
+  expires_at: timestamp.optional(),
+  hops: z.number().int().optional(),
   timestamp,
 });
 
 export const sent = z.object({
   status: z.literal("sent"),
   id: z.string(),
+  /** The agent that it went to; absent for a broadcast. */
+  target: agentId.optional(),
   /** How many inboxes it went into. */
   recipients: z.number().int(),
+});
+
+export const requestInput = sendFields
+  .extend({
+    /** How long to wait for the answer. */
+    timeout_ms: z.number().int().min(1).max(limits.requestMsMax).default(limits.requestMsDefault),
+  })
+  .refine(({ target, capability }) => target === undefined || capability === undefined, oneAddress)
+  .refine(({ target, capability }) => target !== undefined || capability !== undefined, {
+    error: "must be given, or a capability: a request has one receiver",
+    path: ["target"],
+  });
+
+export const replied = z.object({
+  status: z.literal("replied"),
+  /** Of the request. */
+  id: z.string(),
+  reply: message,
 });
 
 export const historyInput = page.extend({
   after: cursor.optional(),
   /** Only messages that this agent sent or was sent directly. */
   agent_id: agentId.optional(),
+  /** Only from this source. */
+  source: agentId.optional(),
+  /** Only to this agent. */
+  target: agentId.optional(),
+  /** Only of this type; a `*` at the end stands for any rest. */
+  event_type: z
+    .string()
+    .regex(/^(?:[A-Za-z][A-Za-z0-9_.:-]{0,127}\*?|\*)$/, "must be a name, or its beginning and a *")
+    .optional(),
+  correlation_id: correlationId.optional(),
 });
 /** Oldest first. `next` is present as long as there may be more. */
 export const messagesPage = z.object({ messages: z.array(message), next: cursor.optional() });
 
+/**
+ * `each`: this consumer gets every message of the inbox. `shared`: each message goes to one of the consumers that share
+ * the inbox, and to another one if that one goes away without acknowledging it.
+ */
+export const inboxModes = ["each", "shared"] as const;
+
+/**
+ * Without a cursor an inbox begins with what nobody has acknowledged. With `from` it is only looked at: nothing counts as
+ * delivered, and the agent is not online by it. A `shared` inbox has one place for all, so it takes neither.
+ */
+export const inboxInput = z.object({
+  ...agentRef.shape,
+  ...follow.shape,
+  mode: z.enum(inboxModes).default("each"),
+  /** `shared`: messages that this consumer holds at one time without having acknowledged them. */
+  prefetch: z.number().int().min(1).max(limits.prefetchMax).default(limits.prefetchDefault),
+});
+
+export const ackInput = z.object({
+  ...agentRef.shape,
+  /** Of messages of this inbox, 500 at most. */
+  ids: z.array(messageId).min(1).max(500),
+});
+export const acked = z.object({
+  status: z.literal("acked"),
+  /** How many of them were not acknowledged before. */
+  acked: z.number().int(),
+});
+
+/** Why a message cannot be delivered any more. */
+export const deathReasons = ["max_deliveries", "inbox_full", "overtaken"] as const;
+
+export const deadLetter = z.object({
+  message,
+  /**
+   * `max_deliveries`: it was delivered as often as it may be, and never acknowledged. `inbox_full`: a broadcast found no
+   * room. `overtaken`: so many later ones were acknowledged that the inbox could not keep it.
+   */
+  reason: z.enum(deathReasons),
+  deliveries: z.number().int(),
+  died_at: timestamp,
+});
+export const deadLettersInput = page.extend({ agent_id: agentId });
+/** Oldest first. */
+export const deadLettersPage = z.object({ dead_letters: z.array(deadLetter), next: z.string().optional() });
+
+export const redriveInput = z.object({
+  ...agentRef.shape,
+  /** Default: all, 500 a call. */
+  ids: z.array(messageId).min(1).max(500).optional(),
+});
+export const redriven = z.object({
+  status: z.literal("redriven"),
+  /** How many are in the inbox again, as new ones at its end, each under its own id. */
+  redriven: z.number().int(),
+});
+
 export type SendInput = z.infer<typeof sendInput>;
+export type RequestInput = z.infer<typeof requestInput>;
+export type RequestRequest = z.input<typeof requestInput>;
+export type Replied = z.infer<typeof replied>;
 export type Message = z.infer<typeof message>;
 export type Sent = z.infer<typeof sent>;
 export type HistoryInput = z.infer<typeof historyInput>;
 export type MessagesPage = z.infer<typeof messagesPage>;
+export type InboxInput = z.infer<typeof inboxInput>;
+export type InboxMode = (typeof inboxModes)[number];
+export type AckInput = z.infer<typeof ackInput>;
+export type Acked = z.infer<typeof acked>;
+export type DeathReason = (typeof deathReasons)[number];
+export type DeadLetter = z.infer<typeof deadLetter>;
+export type DeadLettersInput = z.infer<typeof deadLettersInput>;
+export type DeadLettersPage = z.infer<typeof deadLettersPage>;
+export type RedriveInput = z.infer<typeof redriveInput>;
+export type Redriven = z.infer<typeof redriven>;

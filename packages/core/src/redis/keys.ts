@@ -58,9 +58,47 @@ export interface TenantKeys {
   agent(agentId: string): string;
   /** ZSET: ids of all registered agents. */
   readonly agents: string;
+  /** ZSET: ids of the agents that are online by their last sign of life, in milliseconds. */
+  readonly onlineAgents: string;
+  /** SET: ids of the agents that have a capability. */
+  agentsWith(capability: string): string;
+  /** HASH: how many registered agents have each capability. */
+  readonly capabilities: string;
+  /** ZSET: ids of agents by when a message for a capability went to them, in microseconds. */
+  readonly agentsUsed: string;
+
+  /** ZSET: ids of an inbox's messages that are to be delivered, by their number in the channel. */
+  inboxReady(agentId: string): string;
+  /** ZSET: ids of an inbox's messages that a consumer of the shared inbox holds, by their number in the channel. */
+  inboxTaken(agentId: string): string;
+  /** HASH: facts of the messages of both, by id. */
+  inboxFacts(agentId: string): string;
+  /** ZSET: ids of messages that one consumer of a shared inbox holds, by when they must be acknowledged, in ms. */
+  inboxConsumer(agentId: string, consumerId: string): string;
+  /** ZSET: consumers of shared inboxes (`agent_id consumer_id`) by when they count as dead, in milliseconds. */
+  readonly inboxConsumers: string;
+  /** ZSET: messages (`agent_id message_id`) by when they expire, in milliseconds. */
+  readonly expiringMessages: string;
+  /** Pub/sub only: there may be something to take in a shared inbox. */
+  inboxTurn(agentId: string): string;
+  /** ZSET: ids of an inbox's dead letters by when they died; and HASH: the letters by id. */
+  deadLetters(agentId: string): { readonly index: string; readonly letters: string };
+  /** STRING with a time to live: who waits for the answer with this correlation id. */
+  request(correlationId: string): string;
+  /** STRING with a time to live: how many messages two agents have sent each other. */
+  messageRate(one: string, other: string): string;
+
+  /** HASH: the values of a namespace of the shared state; and ZSET: its keys. */
+  state(namespace: string): { readonly values: string; readonly index: string };
+  /** STRING: the last version given to any key of the shared state. */
+  readonly stateVersion: string;
+  /** ZSET: keys of the shared state (`namespace key`) by when they expire, in milliseconds. */
+  readonly stateExpiring: string;
 
   /** STREAMS through which producers that speak only Redis spawn runs and send messages. */
   readonly ways: { readonly spawn: string; readonly messages: string };
+  /** STREAMS: what came in by them and could not be used, with the reason. */
+  readonly refused: { readonly spawn: string; readonly messages: string };
   /** BullMQ's queue of runs. The name stands apart from the prefix, since BullMQ refuses a colon in it. */
   readonly queue: { readonly prefix: string; readonly name: string };
 }
@@ -75,6 +113,8 @@ export const channels = {
   inbox: (agentId: string) => `agents:${agentId}:inbox`,
   /** What all agents have been sent. */
   agentsBroadcast: "agents:broadcast",
+  /** The answer to a request, until it is fetched. */
+  reply: (correlationId: string) => `replies:${correlationId}`,
   /** Every message. */
   messageBus: "events:message_bus",
   /** Every change of state and every message, no text deltas. */
@@ -121,8 +161,28 @@ function createTenantKeys(prefix: string, tenant: string): TenantKeys {
 
     agent: (agentId) => key(`agent:${agentId}`),
     agents: key("index:agents"),
+    onlineAgents: key("index:agents:online"),
+    agentsWith: (capability) => key(`index:agents:can:${capability}`),
+    capabilities: key("index:capabilities"),
+    agentsUsed: key("index:agents:used"),
+
+    inboxReady: (agentId) => key(`inbox:${agentId}:ready`),
+    inboxTaken: (agentId) => key(`inbox:${agentId}:taken`),
+    inboxFacts: (agentId) => key(`inbox:${agentId}:facts`),
+    inboxConsumer: (agentId, consumerId) => key(`inbox:${agentId}:consumer:${consumerId}`),
+    inboxConsumers: key("index:consumers"),
+    expiringMessages: key("index:expiring"),
+    inboxTurn: (agentId) => key(`inbox:${agentId}:turn`),
+    deadLetters: (agentId) => ({ index: key(`inbox:${agentId}:dead`), letters: key(`inbox:${agentId}:letters`) }),
+    request: (correlationId) => key(`request:${correlationId}`),
+    messageRate: (one, other) => key(`rate:${[one, other].sort().join(":")}`),
+
+    state: (namespace) => ({ values: key(`state:${namespace}|values`), index: key(`state:${namespace}|keys`) }),
+    stateVersion: key("state|version"),
+    stateExpiring: key("state|expiring"),
 
     ways: { spawn: key("commands:spawn"), messages: key("agents:messages") },
+    refused: { spawn: key("commands:spawn:refused"), messages: key("agents:messages:refused") },
     queue: { prefix: key("commands"), name: "spawn" },
   };
 }

@@ -51,6 +51,8 @@ const agent: Agent = {
   agent_id: "planner",
   profile: "planning",
   capabilities: ["plan", "review"],
+  status: "online",
+  last_seen: accepted,
   registered_at: accepted,
   updated_at: accepted,
 };
