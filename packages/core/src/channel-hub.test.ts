@@ -50,6 +50,13 @@ test("a channel that is left and joined at once stays subscribed", async () => {
   expect(again.calls).toEqual(["1 entries"]);
 });
 
+test("whoever leaves before the connection stands does not wait for it any more", async () => {
+  await using hub = openHub(redis);
+  const membership = hub.join("c", createRecorder());
+  membership.leave();
+  await membership.joined;
+});
+
 test("members are dismissed when Redis stays away", async () => {
   const own = await startFreshRedis();
   await using hub = openHub(own, 50);

@@ -103,6 +103,8 @@ export function createChannelHub({ connect, downMs = 10_000 }: ChannelHubOptions
     const room = rooms.get(channel);
     if (!room?.members.delete(member) || room.members.size > 0) return;
     rooms.delete(channel);
+    // Nobody subscribes for it any more; who left still waits for an answer.
+    room.joined.resolve();
     // Lost together with a connection that breaks, as is the subscription.
     if (connection?.status === "ready") connection.unsubscribe(channel).catch(() => undefined);
   }

@@ -12,7 +12,7 @@ import { startHistoryTrim } from "./event-log-trim.ts";
 import { createEvents } from "./events.ts";
 import { startJanitor } from "./janitor.ts";
 import type { Logger } from "./logger.ts";
-import { createMessages } from "./messages.ts";
+import { type Messages, startMessages } from "./messages.ts";
 import { defaultMessaging, type Messaging } from "./messaging.ts";
 import { createProfiles } from "./profiles.ts";
 import type { Store } from "./redis/store.ts";
@@ -68,7 +68,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const tenants = new Map<string, Ports>();
   const closers = createClosers(logger);
   const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents, signal: store.exited }));
-  closers.add(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, logger }));
+  const messagesOf = new Map<string, Messages>();
+  const beforeTrim = async (key: string, first: string) => {
+    const inbox = store.keys.inboxOf(key);
+    if (inbox) await messagesOf.get(inbox.tenant)?.expireBefore(inbox.agentId, first);
+  };
+  closers.add(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, beforeTrim, logger }));
   let isDraining = false;
 
   const health = () => checkHealth(store, version);
@@ -105,11 +110,15 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     closers.add(janitor, (started) => started.stop());
     const messaging = options.messaging ?? defaultMessaging;
     const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
+    const agents = createAgents(common);
+    const presence = { connect: () => ({ end: () => undefined }) };
+    const messages = closers.add(startMessages({ ...common, agents, presence }));
+    messagesOf.set(tenant, messages);
     return {
       runs: createRuns(common),
       sessions: createSessions(common),
-      agents: createAgents(common),
-      messages: createMessages(common),
+      agents,
+      messages: messages.port,
       profiles: createProfiles(),
       state: createState(),
       events: createEvents(common),

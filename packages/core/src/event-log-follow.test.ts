@@ -130,7 +130,10 @@ test("a follow passes over what it does not accept and ends after the last event
   const isLast = (event: Numbered) => event.n === 7;
   const numbers: number[] = [];
   let last = "";
-  for await (const entry of await fresh.log.follow<Numbered>(channel, { accept: ({ n }) => n % 2 === 1, isLast })) {
+  for await (const entry of await fresh.log.follow<Numbered>(channel, {
+    accept: ({ event }) => event.n % 2 === 1,
+    isLast,
+  })) {
     numbers.push(entry.event.n);
     last = entry.cursor;
   }

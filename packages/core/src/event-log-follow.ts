@@ -13,6 +13,7 @@ import { KsiError } from "@ksi/contract/errors";
 import type { ChannelHub, Member, Membership } from "./channel-hub.ts";
 import { comparePositions, isDirectlyAfter, type StoredEntry } from "./event-log-entry.ts";
 import type { ChannelReader, PageLimits, Place } from "./event-log-reader.ts";
+import { type Batch, type Batches, ended, toFollow } from "./follow-of-batches.ts";
 
 export interface FollowerOptions<E> {
   /** The channel's name, without prefix and tenant. */
@@ -24,7 +25,7 @@ export interface FollowerOptions<E> {
   reader: Pick<ChannelReader, "read">;
   signal?: AbortSignal | undefined;
   /** Entries that it refuses are passed over. */
-  accept?: ((event: E) => boolean) | undefined;
+  accept?: ((entry: Entry<E>) => boolean) | undefined;
   /** The follow ends after the entry for which it is true. */
   isLast?: ((event: E) => boolean) | undefined;
   /** Of the queue. Default 1,000 entries and 4 MB. */
@@ -51,49 +52,6 @@ export function createFollow<E>(options: FollowerOptions<E>): Follow<E> {
   return toFollow({ channel, open, signal });
 }
 
-type Batch<E> = readonly Entry<E>[];
-
-/** Not generators, here and below: their `return` would wait for a `next` that waits for the next event. */
-interface Batches<E> {
-  next(): Promise<IteratorResult<Batch<E>, undefined>>;
-  return(): Promise<IteratorReturnResult<undefined>>;
-}
-
-const ended = { done: true, value: undefined } as const;
-
-interface Opening<E> {
-  channel: string;
-  open: () => Batches<E>;
-  signal?: AbortSignal | undefined;
-}
-
-function toFollow<E>({ channel, open, signal }: Opening<E>): Follow<E> {
-  return {
-    channel,
-    batches: () => ({ [Symbol.asyncIterator]: open }),
-    [Symbol.asyncIterator]() {
-      const batches = open();
-      let batch: Batch<E> = [];
-      let taken = 0;
-      return {
-        async next() {
-          for (;;) {
-            const entry = signal?.aborted ? undefined : batch[taken++];
-            if (entry) return { done: false, value: entry };
-            const more = await batches.next();
-            if (more.done) return ended;
-            [batch, taken] = [more.value, 0];
-          }
-        },
-        return() {
-          batch = [];
-          return batches.return();
-        },
-      };
-    },
-  };
-}
-
 function iterate<E>(options: FollowerOptions<E>): Batches<E> {
   const { signal, accept, isLast } = options;
   const follower = createFollower(options);
@@ -111,8 +69,8 @@ function iterate<E>(options: FollowerOptions<E>): Batches<E> {
     const last = isLast ? batch.findIndex(({ event }) => isLast(event)) : -1;
     if (last !== -1) end();
     const upToLast = last === -1 || last === batch.length - 1 ? batch : batch.slice(0, last + 1);
-    if (!accept || upToLast.every(({ event }) => accept(event))) return upToLast;
-    return upToLast.filter(({ event }) => accept(event));
+    if (!accept || upToLast.every(accept)) return upToLast;
+    return upToLast.filter(accept);
   }
 
   return {

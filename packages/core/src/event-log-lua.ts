@@ -6,7 +6,7 @@
  * | call | does |
  * | --- | --- |
  * | `local log = ksi_open_log(epoch_key, terms)` | once, before the first append. `epoch_key` is the tenant's `keys.epoch`, given in KEYS; `terms` come from `logTerms` (`log.terms` of the EventLog, given in ARGV). Writes the epoch if there is none yet, or if numbers could repeat |
- * | `ksi_append(log, event_json, channel_keys)` | appends the event, as it is, to each channel: `channel_keys` is a table of full keys (`keys.channel(name)`) that the script was given in KEYS, the event's home first. May be called any number of times |
+ * | `ksi_append(log, event_json, channel_keys, is_uncapped)` | appends the event, as it is, to each channel: `channel_keys` is a table of full keys (`keys.channel(name)`) that the script was given in KEYS, the event's home first. May be called any number of times. Gives the entry's id in the last of them. `is_uncapped` leaves the length to the caller |
  * | `ksi_publish(log)` | once, at the end: tells the followers, with one PUBLISH per channel touched |
  *
  * An event that is appended and not published reaches followers only with the next one, so no early `return` may pass
@@ -64,10 +64,15 @@ local function ksi_open_log(epoch_key, terms)
   return { max = max_events, epoch = epoch, next_id = epoch .. '-*', zero = epoch .. '-0', dot = epoch .. '.', after = #epoch + 2, keys = {}, lines = {} }
 end
 
-local function ksi_append(log, event_json, channel_keys)
+local function ksi_append(log, event_json, channel_keys, is_uncapped)
+  local id
   for i = 1, #channel_keys do
     local key = channel_keys[i]
-    local id = redis.call('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', log.max, log.next_id, 'e', event_json)
+    if is_uncapped then
+      id = redis.call('XADD', key, 'NOMKSTREAM', log.next_id, 'e', event_json)
+    else
+      id = redis.call('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', log.max, log.next_id, 'e', event_json)
+    end
     local is_first = not id
     if id == log.zero then
       -- An older epoch's channel: its numbering starts anew, like that of a new one.
@@ -85,6 +90,7 @@ local function ksi_append(log, event_json, channel_keys)
     end
     lines[#lines + 1] = log.dot .. string.sub(id, log.after) .. ' ' .. event_json
   end
+  return id
 end
 
 local function ksi_publish(log)

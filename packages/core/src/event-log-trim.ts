@@ -18,6 +18,8 @@ import type { Store } from "./redis/store.ts";
 export interface HistoryTrimOptions {
   store: Pick<Store, "commands" | "keys">;
   maxAgeMs: number;
+  /** Before anything of a channel (by its key) is removed: `first` is the id of the first entry that stays. */
+  beforeTrim?: ((key: string, first: string) => Promise<void>) | undefined;
   logger: Logger;
   /** Between the end of one pass and the start of the next. Default 60,000. */
   intervalMs?: number | undefined;
@@ -36,10 +38,10 @@ export function startHistoryTrim(options: HistoryTrimOptions): AsyncDisposable {
 }
 
 async function trimForEver(options: HistoryTrimOptions, signal: AbortSignal): Promise<void> {
-  const { store, maxAgeMs, logger, intervalMs = 60_000 } = options;
+  const { store, maxAgeMs, beforeTrim, logger, intervalMs = 60_000 } = options;
   while (!signal.aborted) {
     try {
-      const removed = await trimByAge({ store, maxAgeMs, signal });
+      const removed = await trimByAge({ store, maxAgeMs, beforeTrim, signal });
       logger.debug({ removed }, "Removed events that were too old.");
       await sleep(intervalMs, undefined, { signal, ref: false });
     } catch (thrown) {
@@ -53,11 +55,12 @@ async function trimForEver(options: HistoryTrimOptions, signal: AbortSignal): Pr
 export interface TrimOptions {
   store: Pick<Store, "commands" | "keys">;
   maxAgeMs: number;
+  beforeTrim?: HistoryTrimOptions["beforeTrim"];
   signal?: AbortSignal | undefined;
 }
 
 /** One pass over all channels of all tenants, in small steps. Gives the number of entries removed. Safe to repeat. @internal for its tests */
-export async function trimByAge({ store, maxAgeMs, signal }: TrimOptions): Promise<number> {
+export async function trimByAge({ store, maxAgeMs, beforeTrim, signal }: TrimOptions): Promise<number> {
   const { commands, keys } = store;
   const isChannel = matcher(keys, Object.values(channels));
   const isDisposable = matcher(keys, [channels.run, channels.results]);
@@ -68,7 +71,7 @@ export async function trimByAge({ store, maxAgeMs, signal }: TrimOptions): Promi
     const [next, found] = await commands.scan(cursor, "COUNT", 500, "TYPE", "stream");
     for (const key of found.filter(isChannel)) {
       if (signal?.aborted) return removed;
-      removed += await trimChannel(commands, key, oldestMs);
+      removed += await trimChannel(commands, key, { oldestMs, beforeTrim });
       if (isDisposable(key)) await deleteIfEmpty.run(commands, [key], []);
     }
     cursor = next;
@@ -84,7 +87,12 @@ return redis.call('DEL', KEYS[1])
 
 const stepEntries = 32;
 
-async function trimChannel(redis: Redis, key: string, oldestMs: number): Promise<number> {
+interface ChannelTrim {
+  oldestMs: number;
+  beforeTrim: HistoryTrimOptions["beforeTrim"];
+}
+
+async function trimChannel(redis: Redis, key: string, { oldestMs, beforeTrim }: ChannelTrim): Promise<number> {
   let removed = 0;
   // Most channels have nothing to trim, and one entry shows it.
   for (let count = 1; ; count = stepEntries) {
@@ -92,7 +100,9 @@ async function trimChannel(redis: Redis, key: string, oldestMs: number): Promise
     const young = entries.find(([, [, json]]) => timeOf(json) >= oldestMs);
     const last = entries.at(-1);
     if (!last || young === entries[0]) return removed;
-    removed += await redis.xtrim(key, "MINID", young ? young[0] : idAfter(last[0]));
+    const first = young ? young[0] : idAfter(last[0]);
+    await beforeTrim?.(key, first);
+    removed += await redis.xtrim(key, "MINID", first);
     if (young) return removed;
   }
 }

@@ -4,8 +4,9 @@
  * EventLog a tenant.
  */
 import { randomUUID } from "node:crypto";
-import type { Follow, KsiEvent } from "@ksi/contract";
-import { type ChannelHub, createChannelHub } from "./channel-hub.ts";
+import type { Entry, Follow, KsiEvent } from "@ksi/contract";
+import type { KsiError } from "@ksi/contract/errors";
+import { type ChannelHub, createChannelHub, type Membership } from "./channel-hub.ts";
 import { type Append, type AppendBudget, type Appender, createAppender } from "./event-log-appender.ts";
 import { type Position, parseCursor, type StoredEntry } from "./event-log-entry.ts";
 import { createEndedFollow, createFollow } from "./event-log-follow.ts";
@@ -32,6 +33,11 @@ export interface EventLog {
    * can follow again after the last cursor.
    */
   follow<E>(channel: string, options?: FollowOptions<E>): Promise<Follow<E>>;
+  /**
+   * Calls `onChange` when something was published to one of the keys (in full), or may have been. `onLost` says that Redis
+   * has been away for too long, or the log was closed: nothing is told after it. Hears what is published once `joined`.
+   */
+  watch(keys: readonly string[], onChange: () => void, onLost: (reason: KsiError) => void): Membership;
   /** Whether nothing is kept of it: nothing was ever appended, or all was trimmed. */
   isEmpty(channel: string): Promise<boolean>;
   /** Oldest first, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`. */
@@ -46,7 +52,7 @@ export interface FollowOptions<E> {
   /** Ends the iteration. */
   signal?: AbortSignal | undefined;
   /** Others are passed over. */
-  accept?: ((event: E) => boolean) | undefined;
+  accept?: ((entry: Entry<E>) => boolean) | undefined;
   /** The follow ends after this one, or at once when `after` is its cursor. */
   isLast?: ((event: E) => boolean) | undefined;
 }
@@ -145,6 +151,16 @@ function createEventLog({ store, tenant, hub, appender, terms }: EventLogParts):
       if (last && rest.isLast?.(last.event)) return createEndedFollow<E>(channel);
       await reader.read(channel, place, oneEntry);
       return createFollow({ ...follower, place });
+    },
+    watch(watched, onChange, onLost) {
+      const member = { onEntries: onChange, onRestored: onChange, onDismissed: onLost };
+      const memberships = watched.map((key) => hub.join(key, member));
+      return {
+        joined: Promise.all(memberships.map(({ joined }) => joined)).then(() => undefined),
+        leave: () => {
+          for (const { leave } of memberships) leave();
+        },
+      };
     },
     isEmpty: (channel) => reader.isEmpty(channel),
     async page<E>(channel: string, { after, limit }: LogPageOptions) {

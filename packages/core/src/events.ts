@@ -1,4 +1,4 @@
-import type { EventFilter, EventsPort, KsiEvent } from "@ksi/contract";
+import type { Entry, EventFilter, EventsPort, KsiEvent } from "@ksi/contract";
 import { type EventLog, newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
 
@@ -26,12 +26,12 @@ export function createEvents({ log }: EventsOptions): EventsPort {
 }
 
 /** True for events that match every given field; of `types`, one. Undefined where all do, so that none need be parsed. */
-function createFilter({ types, ...fields }: EventFilter): ((event: KsiEvent) => boolean) | undefined {
+function createFilter({ types, ...fields }: EventFilter): ((entry: Entry<KsiEvent>) => boolean) | undefined {
   const names = new Set(types?.filter((type) => !type.endsWith("*")));
   const prefixes = (types ?? []).filter((type) => type.endsWith("*")).map((type) => type.slice(0, -1));
   const wanted = Object.entries(fields).filter(([, value]) => value !== undefined);
   if (types === undefined && wanted.length === 0) return undefined;
-  return (event) => {
+  return ({ event }) => {
     const isOfType =
       types === undefined ||
       names.has(event.event_type) ||

@@ -1,9 +1,9 @@
 import { type Message, schemas } from "@ksi/contract";
+import { until } from "@ksi/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createAgents } from "./agents.ts";
-import { createMessages } from "./messages.ts";
 import { channels } from "./redis/keys.ts";
-import { type FreshLog, startFreshLog, take } from "./testing/fresh-log.ts";
+import type { FreshLog } from "./testing/fresh-log.ts";
+import { startFreshMessages } from "./testing/fresh-messages.ts";
 import { type FreshRedis, startFreshRedis } from "./testing/fresh-redis.ts";
 
 let redis: FreshRedis;
@@ -15,8 +15,8 @@ afterAll(async () => {
 });
 
 test("a direct message goes to its target's inbox, the message bus and the firehose under one id", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, ["alice", "bob"]);
+  await using opened = await startFreshMessages(redis.store, { agents: ["alice", "bob"] });
+  const { fresh, port: messages } = opened;
   const { id, recipients } = await messages.send({
     source: "alice",
     target: "bob",
@@ -41,8 +41,8 @@ test("a direct message goes to its target's inbox, the message bus and the fireh
 });
 
 test("a broadcast goes to every registered agent but its source", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, ["alice", "bob", "carol"]);
+  await using opened = await startFreshMessages(redis.store, { agents: ["alice", "bob", "carol"] });
+  const { fresh, port: messages } = opened;
   const { id, recipients } = await messages.send({ source: "bob", event_type: "x.hello", payload: null });
   expect(recipients).toBe(2);
   const everywhere = ["alice", "carol"].map(channels.inbox).concat(channels.agentsBroadcast, channels.messageBus);
@@ -56,45 +56,17 @@ test("a broadcast goes to every registered agent but its source", async () => {
 });
 
 test("a message to an agent that is not registered is NOT_FOUND and nowhere in the log", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, []);
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  const { fresh, port: messages } = opened;
   const message = { source: "alice", target: "bob", event_type: "x.hello", payload: 1 };
   await expect(messages.send(message)).rejects.toMatchObject({ code: "NOT_FOUND" });
   expect(await read(fresh, channels.messageBus)).toEqual([]);
   expect(await redis.store.commands.exists(fresh.keys.channel(channels.inbox("bob")))).toBe(0);
 });
 
-test("an inbox is followed from its oldest message, and resumes where it was", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, ["bob"]);
-  const send = (n: number) => messages.send({ source: "alice", target: "bob", event_type: "x.n", payload: n });
-  await send(1);
-  await send(2);
-  const inbox = (await messages.inbox("bob", {}))[Symbol.asyncIterator]();
-  const [first, second] = await take(inbox, 2);
-  await send(3);
-  expect((await take(inbox, 1))[0]?.event.payload).toBe(3);
-  await inbox.return?.();
-
-  const resumed = (await messages.inbox("bob", { lastEventId: first?.cursor }))[Symbol.asyncIterator]();
-  expect((await take(resumed, 2)).map(({ event }) => event.payload)).toEqual([2, 3]);
-  await resumed.return?.();
-  const fromNow = (await messages.inbox("bob", { lastEventId: null, from: "now" }))[Symbol.asyncIterator]();
-  await send(4);
-  expect((await take(fromNow, 1))[0]?.event.payload).toBe(4);
-  await fromNow.return?.();
-  expect(second?.event.payload).toBe(2);
-});
-
-test("the inbox of an agent that is not registered is NOT_FOUND", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, []);
-  await expect(messages.inbox("bob", {})).rejects.toMatchObject({ code: "NOT_FOUND" });
-});
-
 test("the history is oldest first, in pages", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, []);
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  const { port: messages } = opened;
   for (const payload of [1, 2, 3]) await messages.send({ source: "alice", event_type: "x.n", payload });
   const first = await messages.history({ limit: 2 });
   expect(first.messages.map(({ payload }) => payload)).toEqual([1, 2]);
@@ -103,8 +75,8 @@ test("the history is oldest first, in pages", async () => {
 });
 
 test("the history of one agent has what it sent and was sent directly, found in bounded steps", async () => {
-  await using fresh = startFreshLog(redis.store);
-  const messages = await openMessages(fresh, []);
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  const { fresh, port: messages } = opened;
   const isBobs = (n: number) => n === 10 || n === 700 || n === 6_500;
   const sent = Array.from({ length: 6_600 }, (_, n) => ({
     id: String(n),
@@ -126,11 +98,135 @@ test("the history of one agent has what it sent and was sent directly, found in 
   expect(pages).toEqual([[10], [700], [], [6_500], []]);
 });
 
-async function openMessages({ log, tenant }: FreshLog, agentIds: string[]) {
-  const agents = createAgents({ store: redis.store, log, tenant });
-  for (const agent_id of agentIds) await agents.register({ agent_id, capabilities: [] });
-  return createMessages({ store: redis.store, log, tenant });
-}
+test.for([
+  [{ source: "bob" }, [2, 4]],
+  [{ target: "carol" }, [2, 3]],
+  [{ event_type: "x.a*" }, [1, 2]],
+  [{ event_type: "x.b" }, [3]],
+  [{ correlation_id: "c" }, [3, 4]],
+  [{ source: "bob", target: "carol" }, [2]],
+] as const)("the history with %j has only what matches", async ([filter, expected]) => {
+  await using opened = await startFreshMessages(redis.store, { agents: ["bob", "carol"] });
+  const { port } = opened;
+  await port.send({ source: "alice", target: "bob", event_type: "x.a", payload: 1 });
+  await port.send({ source: "bob", target: "carol", event_type: "x.ab", payload: 2 });
+  await port.send({ source: "alice", target: "carol", event_type: "x.b", payload: 3, correlation_id: "c" });
+  await port.send({ source: "bob", event_type: "x.c", payload: 4, correlation_id: "c" });
+  const { messages } = await port.history({ limit: 10, ...filter });
+  expect(messages.map(({ payload }) => payload)).toEqual(expected);
+});
+
+test("what is sent together arrives in its order, each with its own answer", async () => {
+  await using opened = await startFreshMessages(redis.store);
+  const answers = await Promise.allSettled(
+    Array.from({ length: 500 }, (_, n) =>
+      opened.port.send({ source: "alice", target: n % 5 === 4 ? "nobody" : "bob", event_type: "x.n", payload: n }),
+    ),
+  );
+  const refused = answers.flatMap(({ status }, n) => (status === "rejected" ? [n] : []));
+  expect(refused).toEqual(Array.from({ length: 100 }, (_, i) => i * 5 + 4));
+  const inbox = await read(opened.fresh, channels.inbox("bob"));
+  expect(inbox.map(({ payload }) => payload)).toEqual(
+    Array.from({ length: 500 }, (_, n) => n).filter((n) => n % 5 !== 4),
+  );
+});
+
+test("an idempotency key sends one message, and refuses another body", async () => {
+  await using opened = await startFreshMessages(redis.store);
+  const message = { source: "alice", target: "bob", event_type: "x.n", payload: { a: 1, b: 2 }, idempotency_key: "k" };
+  const first = await opened.port.send(message);
+  const same = { ...message, payload: { b: 2, a: 1 } };
+  expect(await Promise.all([opened.port.send(message), opened.port.send(same)])).toEqual([first, first]);
+  await expect(opened.port.send({ ...message, payload: 3 })).rejects.toMatchObject({ code: "CONFLICT" });
+  expect(await read(opened.fresh, channels.messageBus)).toHaveLength(1);
+});
+
+test("a request is answered with the first message of its correlation id, whether or not its source is registered", async () => {
+  await using opened = await startFreshMessages(redis.store);
+  const inbox = await opened.inbox();
+  const question = { source: "user", target: "bob", event_type: "x.question", payload: 6, timeout_ms: 10_000 };
+  const answering = opened.port.request(question);
+  const { value } = await inbox.next();
+  const { correlation_id } = value.event;
+  const answer = { source: "bob", target: "user", event_type: "x.answer", payload: 42, correlation_id };
+  const { id } = await opened.port.send(answer);
+  expect(await answering).toMatchObject({ status: "replied", id: value.event.id, reply: { id, payload: 42 } });
+  // The second answer has nobody who waits for it.
+  await expect(opened.port.send(answer)).rejects.toMatchObject({ code: "NOT_FOUND" });
+  await inbox.return?.();
+  expect(await read(opened.fresh, channels.messageBus)).toHaveLength(2);
+});
+
+test("an answer goes to reply_to where that is given, and to no inbox while the request waits", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: ["bob", "secretary"] });
+  const { port } = opened;
+  const question = {
+    source: "user",
+    target: "bob",
+    event_type: "x.q",
+    payload: 1,
+    reply_to: "secretary",
+    correlation_id: "c",
+  };
+  const answering = port.request({ ...question, timeout_ms: 10_000 });
+  await until(async () => (await read(opened.fresh, channels.messageBus)).length === 1);
+  await expect(port.request({ ...question, timeout_ms: 10 })).rejects.toMatchObject({ code: "CONFLICT" });
+  const answer = { source: "bob", target: "secretary", event_type: "x.a", payload: 2, correlation_id: "c" };
+  await port.send({ ...answer, correlation_id: "another", payload: 0 });
+  await port.send(answer);
+  expect((await answering).reply.payload).toBe(2);
+  expect((await read(opened.fresh, channels.inbox("secretary"))).map(({ payload }) => payload)).toEqual([0]);
+  await port.send({ ...answer, payload: 3 });
+  expect((await read(opened.fresh, channels.inbox("secretary"))).map(({ payload }) => payload)).toEqual([0, 3]);
+});
+
+test("a request without an answer in time is a TIMEOUT that names the message, and one that is cancelled ends at once", async () => {
+  await using opened = await startFreshMessages(redis.store);
+  const question = { source: "user", target: "bob", event_type: "x.q", payload: 1 };
+  const failure = await opened.port.request({ ...question, timeout_ms: 20 }).catch((thrown: unknown) => thrown);
+  const [sent] = await read(opened.fresh, channels.inbox("bob"));
+  expect(failure).toMatchObject({ code: "TIMEOUT", details: { message_id: sent?.id } });
+  const leaving = new AbortController();
+  const asked = opened.port.request({ ...question, timeout_ms: 60_000 }, leaving.signal);
+  await until(async () => (await read(opened.fresh, channels.inbox("bob"))).length === 2);
+  leaving.abort();
+  await expect(asked).rejects.toMatchObject({ code: "CANCELLED" });
+});
+
+test("a message that has passed through too many hands is refused, and everybody can see it", async () => {
+  await using opened = await startFreshMessages(redis.store, { messaging: { maxHops: 3 } });
+  await opened.send(1, { hops: 3 });
+  await expect(opened.send(2, { hops: 4 })).rejects.toMatchObject({ code: "LOOP_DETECTED" });
+  expect(await opened.told("message.blocked")).toMatchObject([
+    { source: "alice", target: "bob", payload: { reason: "hops", limit: 3 } },
+  ]);
+  expect((await read(opened.fresh, channels.inbox("bob"))).map(({ payload, hops }) => [payload, hops])).toEqual([
+    [1, 3],
+  ]);
+});
+
+test("two agents that send each other too much are stopped for a while, told once, and others are not", async () => {
+  const agents = ["alice", "bob", "carol"];
+  await using opened = await startFreshMessages(redis.store, { messaging: { maxMessagesPerMinute: 4 }, agents });
+  const send = (source: string, target: string) => opened.port.send({ source, target, event_type: "x.n", payload: 1 });
+  for (let i = 0; i < 2; i++) {
+    await send("alice", "bob");
+    await send("bob", "alice");
+  }
+  for (const [source, target] of [
+    ["alice", "bob"],
+    ["bob", "alice"],
+  ] as const) {
+    const refusal = { code: "RATE_LIMITED", details: { retry_after_ms: expect.any(Number) } };
+    await expect(send(source, target)).rejects.toMatchObject(refusal);
+  }
+  expect(await opened.told("message.blocked")).toMatchObject([
+    { source: "alice", target: "bob", payload: { reason: "rate", limit: 4 } },
+  ]);
+  await send("alice", "carol");
+  // Not an agent, so that nobody can answer it without end.
+  for (let i = 0; i < 6; i++) await send("user", "bob");
+});
 
 async function read({ log }: FreshLog, channel: string): Promise<Message[]> {
   const { entries } = await log.page<Message>(channel, { limit: 500 });

@@ -1,139 +1,194 @@
+/** What agents and users send each other. */
 import { randomUUID } from "node:crypto";
-import type { HistoryInput, Message, MessagesPage, MessagesPort, SendInput } from "@ksi/contract";
+import type { AgentsPort, Follow, Message, MessagesPort, Replied, RequestInput, SendInput } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
-import { agentNotFound } from "./agents.ts";
 import type { EventLog } from "./event-log.ts";
-import { eventLogLua } from "./event-log-lua.ts";
-import { createLuaScript } from "./lua-script.ts";
+import { newEvent } from "./event-log.ts";
+import { fingerprint } from "./fingerprint.ts";
+import { toFollow } from "./follow-of-batches.ts";
+import { createInboxFollows } from "./inbox-follow.ts";
+import { startInboxLedger } from "./inbox-ledger.ts";
+import { inboxTerms } from "./inbox-lua.ts";
+import type { InboxContext } from "./inbox-scripts.ts";
+import type { Logger } from "./logger.ts";
+import { readHistory } from "./message-history.ts";
+import { createMessageSender, type Draft } from "./message-sender.ts";
+import type { Messaging } from "./messaging.ts";
+import type { Presence } from "./presence.ts";
 import { channels } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
+import { createRepeatedWarning } from "./repeated-warning.ts";
+import { startSharedInboxes } from "./shared-inbox.ts";
+import { startTimeLimit } from "./time-limit.ts";
 
 export interface MessagesOptions {
-  store: Pick<Store, "commands" | "keys">;
-  /** Of the same tenant. */
-  log: EventLog;
-  tenant?: string | undefined;
+  readonly store: Pick<Store, "commands" | "keys">;
+  /** Of the same tenant, as are the others. */
+  readonly log: EventLog;
+  readonly agents: Pick<AgentsPort, "list">;
+  readonly presence: Presence;
+  readonly messaging: Messaging;
+  readonly logger: Logger;
+  readonly tenant?: string | undefined;
 }
 
-/** Of the bus, that one call of `history` looks through for the messages of one agent, and how many it takes at once. */
-const scannedMost = 5_000;
-const scannedPage = 500;
+export interface Messages extends AsyncDisposable {
+  readonly port: MessagesPort;
+  /** What the inbox's channel will not keep any more, which is what is older than the entry `first`, expires. */
+  expireBefore(agentId: string, first: string): Promise<void>;
+}
 
 /**
- * Messages between agents. A message is in all its channels, under one id, or in none. `send` to, and `inbox` of, an
- * agent that is not registered reject with NOT_FOUND; repeating a `send` sends a second message. A filtered `history`
- * looks through 5,000 messages at a time, so a page may be short, or empty, and still have a `next`.
+ * A message is in all its places, under one id, or in none; the errors of `send` are said there. What was sent in one turn
+ * of the event loop keeps its order. Sweeps what time has done to inboxes until it is disposed.
  */
-export function createMessages({ store, log, tenant }: MessagesOptions): MessagesPort {
-  const { commands } = store;
+export function startMessages(options: MessagesOptions): Messages {
+  const { store, log, agents, presence, messaging, logger, tenant } = options;
   const keys = store.keys.tenant(tenant);
-  const bus = keys.channel(channels.messageBus);
-  const firehose = keys.channel(channels.firehose);
+  const context: InboxContext = {
+    redis: store.commands,
+    keys,
+    logTerms: log.terms,
+    inboxTerms: inboxTerms(keys, messaging),
+  };
+  const sender = createMessageSender({ context, maxPerMinute: messaging.maxMessagesPerMinute });
+  const onNoteFailed = createRepeatedWarning(logger, "Receipts of messages could not be written.");
+  const follows = createInboxFollows({ log, context, onNoteFailed });
+  const shared = startSharedInboxes({ log, context, logger });
+  const ledger = startInboxLedger({ context, logger });
 
-  return {
-    async send(input) {
-      const message = toMessage(input);
-      const recipients = input.target === undefined ? await broadcast(message) : await sendTo(input.target, message);
-      if (recipients === 0 && input.target !== undefined) throw agentNotFound(input.target);
-      return { status: "sent", id: message.id, recipients };
+  const port: MessagesPort = {
+    async send({ idempotency_key, ...input }) {
+      const draft = toDraft(input);
+      await refuseLoops(draft.message);
+      const idempotency =
+        idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
+      return { status: "sent", ...(await deliver({ ...draft, idempotency })) };
     },
 
-    async history({ after, limit, agent_id }) {
-      if (agent_id !== undefined) return await searchHistory({ after, limit, agent_id });
-      const { entries, ...page } = await log.page<Message>(channels.messageBus, { after, limit });
-      return { messages: entries.map(({ event }) => event), ...page };
+    async request({ timeout_ms, ...input }, signal) {
+      const { message, ...draft } = toDraft({ correlation_id: randomUUID(), ...input });
+      await refuseLoops(message);
+      const awaited = { by: message.reply_to ?? message.source, timeoutMs: timeout_ms };
+      const { id } = await deliver({ ...draft, message, awaited });
+      return await waitForReply({ ...message, id }, { timeout_ms, signal });
     },
 
-    async inbox({ agent_id, lastEventId, from }, signal) {
-      if (!(await commands.exists(keys.agent(agent_id)))) throw agentNotFound(agent_id);
-      return await log.follow<Message>(channels.inbox(agent_id), {
-        after: lastEventId,
-        from: from ?? "oldest",
-        signal,
-      });
+    history: (input) => readHistory(log, input),
+
+    async inbox({ agent_id, mode, prefetch, lastEventId, from }, signal) {
+      if (mode === "shared") return present(agent_id, await shared.consume(agent_id, prefetch, signal));
+      if (from !== undefined) return await follows.look(agent_id, { lastEventId, from }, signal);
+      return present(agent_id, await follows.consume(agent_id, lastEventId ?? undefined, signal));
     },
 
-    request: missing,
-    ack: missing,
-    deadLetters: missing,
-    redrive: missing,
+    async ack({ agent_id, ids }) {
+      return { status: "acked", acked: await ledger.ack(agent_id, ids) };
+    },
+
+    deadLetters: ({ agent_id, ...page }) => ledger.deadLetters(agent_id, page),
+
+    async redrive({ agent_id, ids = [] }) {
+      return { status: "redriven", redriven: await ledger.redrive(agent_id, ids) };
+    },
   };
 
-  async function searchHistory({ after, limit, agent_id }: HistoryInput): Promise<MessagesPage> {
-    const messages: Message[] = [];
-    let next = after;
-    for (let scanned = 0; scanned < scannedMost; scanned += scannedPage) {
-      const page = await log.page<Message>(channels.messageBus, { after: next, limit: scannedPage }).catch((thrown) => {
-        // What was found before a hole is answered first; the next call starts at the hole, and meets it.
-        if (scanned > 0 && KsiError.from(thrown).code === "HISTORY_TRIMMED") return undefined;
-        throw thrown;
-      });
-      if (!page) break;
-      for (const { cursor, event } of page.entries) {
-        if (messages.length === limit) return { messages, ...(next !== undefined && { next }) };
-        next = cursor;
-        if (event.source === agent_id || event.target === agent_id) messages.push(event);
-      }
-      if (page.next === undefined) return { messages };
+  return {
+    port,
+    expireBefore: ledger.expireBefore,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([shared[Symbol.asyncDispose](), ledger[Symbol.asyncDispose]()]);
+    },
+  };
+
+  async function deliver(draft: Draft) {
+    try {
+      return await sender.send(draft);
+    } catch (thrown) {
+      const error = KsiError.from(thrown);
+      throw error.code === "NO_AGENT" ? await noAgent(draft.message.capability ?? []) : error;
     }
-    return { messages, ...(next !== undefined && { next }) };
   }
 
-  async function sendTo(target: string, message: Message): Promise<number> {
-    const names = [keys.agent(target), keys.epoch, keys.channel(channels.inbox(target)), bus, firehose];
-    const args = [log.terms, JSON.stringify(message)];
-    return (await sendDirect.run(commands, names, args)) as number;
+  async function noAgent(wanted: readonly string[]): Promise<KsiError> {
+    const { agents: online } = await agents.list({ status: "online", limit: 500 });
+    const capabilities = [...new Set(online.flatMap((agent) => agent.capabilities))].sort();
+    const others =
+      capabilities.length === 0 ? "No agent that is online can do anything." : `There is: ${capabilities.join(", ")}.`;
+    const message = `No agent that is online can do ${wanted.join(" or ")}. ${others}`;
+    return new KsiError("NO_AGENT", message, { details: { capabilities } });
   }
 
-  async function broadcast(message: Message): Promise<number> {
-    const names = [keys.agents, keys.epoch, keys.channel(channels.agentsBroadcast), bus, firehose];
-    // An agent's id has no asterisk.
-    const [beforeId = "", afterId = ""] = keys.channel(channels.inbox("*")).split("*");
-    const args = [log.terms, JSON.stringify(message), message.source, beforeId, afterId];
-    return (await sendToAll.run(commands, names, args)) as number;
+  async function refuseLoops({ source, target, hops = 0 }: Message): Promise<void> {
+    const limit = messaging.maxHops;
+    if (hops <= limit) return;
+    const payload = { reason: "hops" as const, limit };
+    const event = newEvent({ event_type: "message.blocked", source, ...(target !== undefined && { target }), payload });
+    logger.warn({ source, target, hops }, "A message has passed through too many hands.");
+    await log.append({ event, channels: [channels.firehose] });
+    const message = `This message has passed through ${hops} hands, and ${limit} are allowed: agents answer each other without end.`;
+    throw new KsiError("LOOP_DETECTED", message);
+  }
+
+  async function waitForReply(sent: Message, { timeout_ms, signal }: Waiting): Promise<Replied> {
+    using limit = startTimeLimit(timeout_ms, signal);
+    const channel = channels.reply(sent.correlation_id ?? "");
+    const replies = await log.follow<Message>(channel, { from: "oldest", signal: limit.signal });
+    for await (const { event } of replies) {
+      // A copy, and read by nobody else. What is left of it ends by itself.
+      store.commands.del(keys.channel(channel)).catch(() => undefined);
+      return { status: "replied", id: sent.id, reply: event };
+    }
+    store.commands.del(keys.request(sent.correlation_id ?? "")).catch(() => undefined);
+    if (signal?.aborted) throw new KsiError("CANCELLED", "The call was cancelled.", { cause: signal.reason });
+    const message = `No answer came within ${timeout_ms} ms. The message stays sent.`;
+    throw new KsiError("TIMEOUT", message, { details: { message_id: sent.id } });
+  }
+
+  /** The same follow; as long as it is iterated, the agent is online. */
+  function present(agentId: string, follow: Follow<Message>): Follow<Message> {
+    const open = () => {
+      const connection = presence.connect(agentId);
+      const batches = follow.batches()[Symbol.asyncIterator]();
+      const end = () => {
+        connection.end();
+        return { done: true, value: undefined } as const;
+      };
+      return {
+        async next() {
+          try {
+            const batch = await batches.next();
+            return batch.done ? end() : batch;
+          } catch (thrown) {
+            end();
+            throw thrown;
+          }
+        },
+        async return() {
+          await batches.return?.();
+          return end();
+        },
+      };
+    };
+    return toFollow({ channel: follow.channel, open });
   }
 }
 
-/**
- * KEYS: 1 the target's record, 2 epoch, 3 inbox, 4 message bus, 5 firehose. ARGV: 1 terms, 2 message.
- * Returns 1, or 0 when there is no such agent. Events: the message.
- */
-const sendDirect = createLuaScript(`${eventLogLua}
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local log = ksi_open_log(KEYS[2], ARGV[1])
-ksi_append(log, ARGV[2], { KEYS[3], KEYS[4], KEYS[5] })
-ksi_publish(log)
-return 1
-`);
+interface Waiting {
+  readonly timeout_ms: RequestInput["timeout_ms"];
+  readonly signal: AbortSignal | undefined;
+}
 
-/**
- * KEYS: 1 index of agents, 2 epoch, 3 agents:broadcast, 4 message bus, 5 firehose. The inboxes cannot be named before
- * the index is read; they share the slot. ARGV: 1 terms, 2 message, 3 its source, 4 and 5 what an inbox's key has
- * before and after the agent's id. Returns the number of inboxes. Events: the message.
- */
-const sendToAll = createLuaScript(`${eventLogLua}
-local to = { KEYS[3], KEYS[4], KEYS[5] }
-local others = #to
-for _, agent_id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  if agent_id ~= ARGV[3] then to[#to + 1] = ARGV[4] .. agent_id .. ARGV[5] end
-end
-local log = ksi_open_log(KEYS[2], ARGV[1])
-ksi_append(log, ARGV[2], to)
-ksi_publish(log)
-return #to - others
-`);
-
-function toMessage({ source, target, event_type, payload }: SendInput): Message {
-  return {
+function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
+  const now = Date.now();
+  const expiresAtMs = ttl_ms === undefined ? undefined : now + ttl_ms;
+  const given = Object.entries(input).filter(([, value]) => value !== undefined);
+  const message = {
     id: randomUUID(),
-    source,
-    ...(target !== undefined && { target }),
-    event_type,
-    timestamp: new Date().toISOString(),
-    payload,
-  };
-}
-
-async function missing(): Promise<never> {
-  throw new KsiError("INTERNAL", "This is not there yet.");
+    ...Object.fromEntries(given),
+    ...(capability !== undefined && { capability: [capability].flat() }),
+    ...(expiresAtMs !== undefined && { expires_at: new Date(expiresAtMs).toISOString() }),
+    timestamp: new Date(now).toISOString(),
+  } as Message;
+  return { message, expiresAtMs };
 }

@@ -1,11 +1,12 @@
 /** What callers do with runs. */
-import { createHash, randomUUID } from "node:crypto";
-import { isFinal, isFinalRunEvent, type Run, type RunEvent, type RunsPort, type SpawnInput } from "@ksi/contract";
+import { randomUUID } from "node:crypto";
+import { type Entry, isFinal, isFinalRunEvent, type Run, type RunEvent, type RunsPort } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { EventLog } from "./event-log.ts";
 import { createEndedFollow } from "./event-log-follow.ts";
 import { historyTrimmed } from "./event-log-reader.ts";
+import { fingerprint } from "./fingerprint.ts";
 import type { Logger } from "./logger.ts";
 import { channels } from "./redis/keys.ts";
 import { noRunner } from "./run-endings.ts";
@@ -56,8 +57,8 @@ export function createRuns(options: RunsOptions): RunsPort {
         cwd: await folders.resolve(cwd),
         ...(idempotency_key !== undefined && { idempotency_key }),
       };
-      const idempotency =
-        idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
+      const { idempotency_key: _, ...body } = input;
+      const idempotency = idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(body) };
 
       const spawning = runs.spawn(run, idempotency);
       const { run_id, agent_id, priority } = run;
@@ -132,7 +133,8 @@ export function createRuns(options: RunsOptions): RunsPort {
 
   /** The run when it is final or the signal aborts. */
   async function waitForEnd(runId: string, signal: AbortSignal): Promise<Run> {
-    const options = { from: "now", accept: isFinalRunEvent, isLast: isFinalRunEvent, signal } as const;
+    const accept = ({ event }: Entry<RunEvent>) => isFinalRunEvent(event);
+    const options = { from: "now", accept, isLast: isFinalRunEvent, signal } as const;
     for (;;) {
       const ending = await log.follow<RunEvent>(channels.run(runId), options);
       // The starting point is fixed: what ended before it shows here, what ends after it will be delivered.
@@ -165,18 +167,6 @@ async function noImages(model: string, runners: readonly Runner[]): Promise<KsiE
   const message = `the model ${model} takes no images. ${advice}`;
   const details = { issues: [{ path: "images", message }] };
   return new KsiError("INVALID_INPUT", `images: ${message}`, { details });
-}
-
-/** The same for the same input, whatever the order of its fields. */
-function fingerprint({ idempotency_key: _, ...input }: SpawnInput): string {
-  return createHash("sha256")
-    .update(JSON.stringify(input, (_name, value: unknown) => sortFields(value)))
-    .digest("hex");
-}
-
-function sortFields(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

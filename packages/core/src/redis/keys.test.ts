@@ -38,13 +38,14 @@ test("all keys of a tenant carry its hash tag, and no two are the same", () => {
     keys.inboxReady("x"),
     keys.inboxTaken("x"),
     keys.inboxFacts("x"),
-    keys.inboxConsumer("x", "y"),
+    keys.inboxConsumer("x:y"),
     keys.inboxConsumers,
     keys.expiringMessages,
     keys.inboxTurn("x"),
     ...Object.values(keys.deadLetters("x")),
     keys.request("x"),
-    keys.messageRate("x", "y"),
+    keys.sentMessage("x"),
+    keys.messageRate("x:y"),
     ...Object.values(keys.state("x")),
     keys.stateVersion,
     keys.stateExpiring,
@@ -58,6 +59,18 @@ test("all keys of a tenant carry its hash tag, and no two are the same", () => {
   ];
   expect(new Set(all).size).toBe(all.length);
   for (const key of all) expect(key).toMatch(/^my-ksi:\{acme\}:/);
+});
+
+test("an inbox is known by its channel", () => {
+  const keys = createKeys("my.ksi");
+  expect(keys.inboxOf(keys.tenant("acme").channel(channels.inbox("a.b@c")))).toEqual({
+    tenant: "acme",
+    agentId: "a.b@c",
+  });
+  for (const name of [channels.agentsBroadcast, channels.firehose, "agents::inbox", "agents:a:b:inbox"]) {
+    expect(keys.inboxOf(keys.tenant().channel(name))).toBeUndefined();
+  }
+  expect(keys.inboxOf(createKeys("my-ksi").tenant().channel(channels.inbox("a")))).toBeUndefined();
 });
 
 test.for(["", "a{b}", "a b"])("the prefix %j is refused", (prefix) => {

@@ -12,6 +12,8 @@ export interface Keys {
   readonly prefix: string;
   /** The keys of one tenant. `default` until there are more. */
   tenant(name?: string): TenantKeys;
+  /** Whose inbox a channel is. */
+  inboxOf(channel: string): { readonly tenant: string; readonly agentId: string } | undefined;
 }
 
 export interface TenantKeys {
@@ -73,8 +75,8 @@ export interface TenantKeys {
   inboxTaken(agentId: string): string;
   /** HASH: facts of the messages of both, by id. */
   inboxFacts(agentId: string): string;
-  /** ZSET: ids of messages that one consumer of a shared inbox holds, by when they must be acknowledged, in ms. */
-  inboxConsumer(agentId: string, consumerId: string): string;
+  /** ZSET: ids of messages that a consumer (`agent_id:consumer_id`) holds, by when they must be acknowledged, in ms. */
+  inboxConsumer(agentAndConsumer: string): string;
   /** ZSET: consumers of shared inboxes (`agent_id consumer_id`) by when they count as dead, in milliseconds. */
   readonly inboxConsumers: string;
   /** ZSET: messages (`agent_id message_id`) by when they expire, in milliseconds. */
@@ -83,10 +85,12 @@ export interface TenantKeys {
   inboxTurn(agentId: string): string;
   /** ZSET: ids of an inbox's dead letters by when they died; and HASH: the letters by id. */
   deadLetters(agentId: string): { readonly index: string; readonly letters: string };
+  /** STRING with a time to live: the message that a sender's idempotency key sent first. */
+  sentMessage(key: string): string;
   /** STRING with a time to live: who waits for the answer with this correlation id. */
   request(correlationId: string): string;
-  /** STRING with a time to live: how many messages two agents have sent each other. */
-  messageRate(one: string, other: string): string;
+  /** STRING with a time to live: how many messages two agents (`one:other`, in order) have sent each other. */
+  messageRate(pair: string): string;
 
   /** HASH: the values of a namespace of the shared state; and ZSET: its keys. */
   state(namespace: string): { readonly values: string; readonly index: string };
@@ -133,7 +137,15 @@ export function createKeys(prefix = "ksi"): Keys {
       `The key prefix ${JSON.stringify(prefix)} must not be empty or contain braces or spaces.`,
     );
   }
-  return { prefix, tenant: (name = "default") => createTenantKeys(prefix, name) };
+  return {
+    prefix,
+    tenant: (name = "default") => createTenantKeys(prefix, name),
+    inboxOf(channel) {
+      if (!channel.startsWith(`${prefix}:{`)) return undefined;
+      const [, tenant, agentId] = /^\{(.+)\}:agents:([^:]+):inbox$/.exec(channel.slice(prefix.length + 1)) ?? [];
+      return tenant === undefined || agentId === undefined ? undefined : { tenant, agentId };
+    },
+  };
 }
 
 function createTenantKeys(prefix: string, tenant: string): TenantKeys {
@@ -169,13 +181,14 @@ function createTenantKeys(prefix: string, tenant: string): TenantKeys {
     inboxReady: (agentId) => key(`inbox:${agentId}:ready`),
     inboxTaken: (agentId) => key(`inbox:${agentId}:taken`),
     inboxFacts: (agentId) => key(`inbox:${agentId}:facts`),
-    inboxConsumer: (agentId, consumerId) => key(`inbox:${agentId}:consumer:${consumerId}`),
+    inboxConsumer: (agentAndConsumer) => key(`inbox:consumer:${agentAndConsumer}`),
     inboxConsumers: key("index:consumers"),
     expiringMessages: key("index:expiring"),
     inboxTurn: (agentId) => key(`inbox:${agentId}:turn`),
     deadLetters: (agentId) => ({ index: key(`inbox:${agentId}:dead`), letters: key(`inbox:${agentId}:letters`) }),
+    sentMessage: (idempotencyKey) => key(`sent:${idempotencyKey}`),
     request: (correlationId) => key(`request:${correlationId}`),
-    messageRate: (one, other) => key(`rate:${[one, other].sort().join(":")}`),
+    messageRate: (pair) => key(`rate:${pair}`),
 
     state: (namespace) => ({ values: key(`state:${namespace}|values`), index: key(`state:${namespace}|keys`) }),
     stateVersion: key("state|version"),

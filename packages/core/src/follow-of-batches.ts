@@ -1,0 +1,46 @@
+/** A follow, made of what gives batches of entries. */
+import type { Entry, Follow } from "@ksi/contract";
+
+export type Batch<E> = readonly Entry<E>[];
+
+/** Not generators, here and below: their `return` would wait for a `next` that waits for the next event. */
+export interface Batches<E> {
+  next(): Promise<IteratorResult<Batch<E>, undefined>>;
+  return(): Promise<IteratorReturnResult<undefined>>;
+}
+
+export const ended = { done: true, value: undefined } as const;
+
+export interface Opening<E> {
+  channel: string;
+  /** Called once, by whoever iterates. */
+  open: () => Batches<E>;
+  signal?: AbortSignal | undefined;
+}
+
+export function toFollow<E>({ channel, open, signal }: Opening<E>): Follow<E> {
+  return {
+    channel,
+    batches: () => ({ [Symbol.asyncIterator]: open }),
+    [Symbol.asyncIterator]() {
+      const batches = open();
+      let batch: Batch<E> = [];
+      let taken = 0;
+      return {
+        async next() {
+          for (;;) {
+            const entry = signal?.aborted ? undefined : batch[taken++];
+            if (entry) return { done: false, value: entry };
+            const more = await batches.next();
+            if (more.done) return ended;
+            [batch, taken] = [more.value, 0];
+          }
+        },
+        return() {
+          batch = [];
+          return batches.return();
+        },
+      };
+    },
+  };
+}

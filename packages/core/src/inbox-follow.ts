@@ -1,0 +1,166 @@
+/**
+ * An inbox as one consumer of it gets it, where each gets everything: first what nobody has acknowledged, in the order
+ * sent, then what comes. It is the log that is followed; the ledger says what of its past is still to be delivered, and is
+ * told what was.
+ */
+import type { Entry, Follow, Message } from "@ksi/contract";
+import { agentNotFound } from "./agents.ts";
+import { createCoalescer } from "./coalesce.ts";
+import type { EventLog } from "./event-log.ts";
+import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
+import { ended, toFollow } from "./follow-of-batches.ts";
+import { type InboxContext, noteDeliveredScript, openInboxScript } from "./inbox-scripts.ts";
+import { channels } from "./redis/keys.ts";
+
+export interface InboxFollowOptions {
+  readonly log: EventLog;
+  readonly context: InboxContext;
+  /** What could not be noted is delivered and told as delivered later, or never. */
+  readonly onNoteFailed: (error: unknown) => void;
+}
+
+export interface FollowFrom {
+  readonly lastEventId?: string | null | undefined;
+  readonly from?: "oldest" | "now" | undefined;
+}
+
+export interface InboxFollows {
+  /** As a consumer. `NOT_FOUND`, and `HISTORY_TRIMMED` where what followed the cursor is not kept. */
+  consume(agentId: string, after: string | undefined, signal: AbortSignal | undefined): Promise<Follow<Message>>;
+  /** Only looks. */
+  look(agentId: string, from: FollowFrom, signal: AbortSignal | undefined): Promise<Follow<Message>>;
+}
+
+const noteMaxMessages = 500;
+
+export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOptions): InboxFollows {
+  const { redis, keys } = context;
+  /** By agent. */
+  const notes = new Map<string, Map<string, boolean>>();
+  const { add: noteSoon } = createCoalescer<string, undefined>({
+    call: async () => {
+      await storeNotes();
+      return [];
+    },
+    maxItems: Number.POSITIVE_INFINITY,
+    maxBytes: Number.POSITIVE_INFINITY,
+    bytesOf: () => 0,
+    maxWaiting: Number.POSITIVE_INFINITY,
+  });
+
+  return {
+    async consume(agentId, after, signal) {
+      const pending = await open(agentId);
+      const channel = channels.inbox(agentId);
+      const isRepeat = (id: string) => pending.entries.has(id);
+      const follow = await log.follow<Message>(channel, {
+        after: after ?? pending.start,
+        signal,
+        accept: after === undefined ? createAccept(pending) : isAlive,
+      });
+      return noting(follow, { agentId, isRepeat, signal });
+    },
+    async look(agentId, { lastEventId, from }, signal) {
+      if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+      return await log.follow<Message>(channels.inbox(agentId), { after: lastEventId, from, signal });
+    },
+  };
+
+  async function open(agentId: string): Promise<Pending> {
+    const reply = (await openInboxScript(context, { agent_id: agentId })) as string[] | null;
+    if (!reply) throw agentNotFound(agentId);
+    return readPending(reply);
+  }
+
+  /** The same follow, which notes what it gives out. */
+  function noting(follow: Follow<Message>, { agentId, isRepeat, signal }: Noting): Follow<Message> {
+    const note = (entries: readonly Entry<Message>[]) => {
+      const ofAgent = notes.get(agentId) ?? new Map<string, boolean>();
+      notes.set(agentId, ofAgent);
+      for (const { event } of entries) ofAgent.set(event.id, (ofAgent.get(event.id) ?? false) || isRepeat(event.id));
+      noteSoon(agentId).catch(onNoteFailed);
+    };
+    const open = () => {
+      const batches = follow.batches()[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const batch = await batches.next();
+          if (batch.done) return ended;
+          note(batch.value);
+          return batch;
+        },
+        async return() {
+          await batches.return?.();
+          return ended;
+        },
+      };
+    };
+    return toFollow({ channel: follow.channel, open, signal });
+  }
+
+  async function storeNotes(): Promise<void> {
+    const all = [...notes];
+    notes.clear();
+    for (const [agentId, messages] of all) {
+      const args = [...messages].map(([id, isRepeat]) => [id, isRepeat ? "1" : "0"]);
+      for (let i = 0; i < args.length; i += noteMaxMessages) {
+        await noteDeliveredScript(context, { agent_id: agentId }, args.slice(i, i + noteMaxMessages).flat());
+      }
+    }
+  }
+}
+
+interface Noting {
+  readonly agentId: string;
+  readonly isRepeat: (messageId: string) => boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What an inbox had to deliver when it was opened. */
+interface Pending {
+  /** The cursor of each message, by id. */
+  readonly entries: ReadonlyMap<string, string>;
+  /** The cursor after which to begin; undefined where the channel does not exist yet. */
+  readonly start: string | undefined;
+  /** The last place of the channel then. */
+  readonly end: Position;
+}
+
+const nothing: Position = { epoch: 0, number: 0 };
+
+function readPending([last = "", ...flat]: readonly string[]): Pending {
+  const entries = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) entries.set(flat[i] ?? "", toCursor(flat[i + 1] ?? ""));
+  const positions = [...entries.values()].map((cursor) => parseCursor(cursor) ?? nothing);
+  const oldest = positions.reduce<Position | undefined>(
+    (first, position) => (first && comparePositions(first, position) <= 0 ? first : position),
+    undefined,
+  );
+  const end = last === "" ? undefined : toCursor(last);
+  return {
+    entries,
+    start: oldest ? cursorBefore(oldest) : end,
+    end: end === undefined ? nothing : (parseCursor(end) ?? nothing),
+  };
+}
+
+function toCursor(id: string): string {
+  return id.replace("-", ".");
+}
+
+/** Of the past what was pending, of the rest what has not expired. */
+function createAccept({ entries, end }: Pending): (entry: Entry<Message>) => boolean {
+  return (entry) => {
+    const position = parseCursor(entry.cursor);
+    const isPast = position !== undefined && comparePositions(position, end) <= 0;
+    if (isPast && entries.get(entry.event.id) !== entry.cursor) return false;
+    return isAlive(entry);
+  };
+}
+
+/** Nearly no message says when it expires, and none needs to be parsed to see that. */
+function isAlive(entry: Entry<Message>): boolean {
+  if (!entry.json.includes('"expires_at"')) return true;
+  const { expires_at } = entry.event;
+  return expires_at === undefined || Date.parse(expires_at) > Date.now();
+}

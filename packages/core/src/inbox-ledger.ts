@@ -1,0 +1,116 @@
+/** What is asked of an inbox's ledger beside following it: acknowledging, dead letters, and what time does to it. */
+import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/contract";
+import { agentNotFound } from "./agents.ts";
+import { createCoalescer } from "./coalesce.ts";
+import { ackScript, expireBeforeScript, type InboxContext, redriveScript, sweepScript } from "./inbox-scripts.ts";
+import type { Logger } from "./logger.ts";
+import { createRepeatedWarning } from "./repeated-warning.ts";
+import { startTicker } from "./ticker.ts";
+
+export interface InboxLedger extends AsyncDisposable {
+  /** How many were not acknowledged before. `NOT_FOUND`. */
+  ack(agentId: string, ids: readonly string[]): Promise<number>;
+  /** Oldest first. `NOT_FOUND`. */
+  deadLetters(agentId: string, page: { after?: string | undefined; limit: number }): Promise<DeadLettersPage>;
+  /** How many are in the inbox again. `NOT_FOUND`. */
+  redrive(agentId: string, ids: readonly string[]): Promise<number>;
+  /** What the channel will not keep any more, from `first` on backwards, expires. */
+  expireBefore(agentId: string, first: string): Promise<void>;
+}
+
+export interface InboxLedgerOptions {
+  readonly context: InboxContext;
+  readonly logger: Logger;
+}
+
+const sweepMs = 1_000;
+const sweepMost = 500;
+const redriveMost = 500;
+/** Acknowledgements of one call, and those that may wait for one. */
+const ackMaxCalls = 500;
+const ackMaxIds = 2_000;
+const ackMaxWaiting = 20_000;
+
+/** Sweeps until it is disposed: any number of processes may, and each message expires once. */
+export function startInboxLedger({ context, logger }: InboxLedgerOptions): InboxLedger {
+  const { redis, keys } = context;
+  const acks = createCoalescer<Ack, number>({
+    call: (calls) => ackAll(context, calls),
+    maxItems: ackMaxCalls,
+    maxBytes: ackMaxIds,
+    bytesOf: ({ ids }) => ids.length,
+    maxWaiting: ackMaxWaiting,
+  });
+  const ticker = startTicker({
+    intervalMs: sweepMs,
+    async action(signal) {
+      while (!signal.aborted && Number(await sweepScript(context, { most: sweepMost })) >= sweepMost);
+    },
+    onError: createRepeatedWarning(logger, "Messages that are too old could not be found."),
+  });
+
+  return {
+    ack: (agentId, ids) => acks.add({ agentId, ids }),
+
+    async deadLetters(agentId, { after, limit }) {
+      if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+      const { index, letters } = keys.deadLetters(agentId);
+      const from = after === undefined ? "-inf" : `(${after}`;
+      const found = await redis.zrangebyscore(index, from, "+inf", "WITHSCORES", "LIMIT", 0, limit + 1);
+      const ids = found.filter((_, i) => i % 2 === 0).slice(0, limit);
+      const texts = ids.length === 0 ? [] : await redis.hmget(letters, ...ids);
+      const next = found.length > limit * 2 ? found[limit * 2 - 1] : undefined;
+      return {
+        // One that was redriven since its id was read is not there any more.
+        dead_letters: texts.filter((text) => text !== null).map(readLetter),
+        ...(next !== undefined && { next }),
+      };
+    },
+
+    async redrive(agentId, ids) {
+      const redriven = await redriveScript(context, { agent_id: agentId, most: redriveMost }, ids);
+      if (redriven === null) throw agentNotFound(agentId);
+      return Number(redriven);
+    },
+
+    async expireBefore(agentId, first) {
+      await expireBeforeScript(context, { agent_id: agentId, first });
+    },
+
+    [Symbol.asyncDispose]: () => ticker.stop(),
+  };
+}
+
+interface Ack {
+  readonly agentId: string;
+  readonly ids: readonly string[];
+}
+
+/** One script call for each agent. */
+async function ackAll(context: InboxContext, calls: readonly Ack[]) {
+  const ofAgents = Map.groupBy(calls, ({ agentId }) => agentId);
+  const answers = new Map<Ack, ReturnType<typeof agentNotFound> | number>();
+  for (const [agentId, ofAgent] of ofAgents) {
+    const ids = ofAgent.flatMap((call) => call.ids);
+    const acked = (await ackScript(context, { agent_id: agentId }, ids)) as number[] | null;
+    let at = 0;
+    for (const call of ofAgent) {
+      const own = acked?.slice(at, at + call.ids.length);
+      at += call.ids.length;
+      answers.set(call, own ? own.reduce((sum, one) => sum + one, 0) : agentNotFound(agentId));
+    }
+  }
+  return calls.map((call) => answers.get(call) ?? 0);
+}
+
+/** As `ksi_bury` wrote it. */
+function readLetter(text: string): DeadLetter {
+  const [head = "", , json = ""] = text.split("\n");
+  const [reason, deliveries, , died_at = ""] = head.split(" ");
+  return {
+    message: JSON.parse(json) as Message,
+    reason: reason as DeathReason,
+    deliveries: Number(deliveries),
+    died_at,
+  };
+}

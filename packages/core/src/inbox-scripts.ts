@@ -1,0 +1,259 @@
+/** What is done to inboxes, each in one atomic script on the ledger of `inbox-lua.ts`. */
+import { randomUUID } from "node:crypto";
+import type { Redis } from "ioredis";
+import { inboxLua } from "./inbox-lua.ts";
+import { createLuaScript } from "./lua-script.ts";
+import type { TenantKeys } from "./redis/keys.ts";
+
+/** What is the same for all scripts of a tenant. */
+export interface InboxContext {
+  readonly redis: Redis;
+  readonly keys: TenantKeys;
+  /** Of the log, from `logTerms`. */
+  readonly logTerms: string;
+  /** From `inboxTerms`. */
+  readonly inboxTerms: string;
+}
+
+/**
+ * A script by the names of its own arguments, which are followed by `REST` (index in ARGV). Its text gives the answer;
+ * what it told is published when it has. KEYS: 1 epoch. ARGV: 1 log terms, 2 inbox terms, 3 what ids of its events begin
+ * with, 4 their time.
+ */
+export function createInboxScript<const Args extends readonly string[]>(args: Args, body: string) {
+  const names = args.map((name, i) => `local ${name} = ARGV[${i + 5}]`);
+  const script = createLuaScript(`${inboxLua}
+local env = ksi_open_inboxes(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
+${names.join("\n")}
+local REST = ${args.length + 5}
+local function carry_out()
+${body}
+end
+local answer = carry_out()
+ksi_publish(env.log)
+return answer
+`);
+  return (
+    { redis, keys, logTerms, inboxTerms }: InboxContext,
+    values: Record<Args[number], string | number>,
+    rest: readonly (string | number)[] = [],
+  ): Promise<unknown> => {
+    const own = args.map((name) => values[name as Args[number]]);
+    const common = [logTerms, inboxTerms, randomUUID(), new Date().toISOString()];
+    return script.run(redis, [keys.epoch], [...common, ...own, ...rest]);
+  };
+}
+
+/**
+ * For a consumer that gets all: the end of the channel (empty where it has none), then id and entry of each message that
+ * is not acknowledged. Nil where the agent is not registered. Messages that were delivered as often as they may be are
+ * dead, and those whose time is over expired. Events: message.dead, message.expired.
+ */
+export const openInboxScript = createInboxScript(
+  ["agent_id"],
+  `
+if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+local max, pending = ksi_setting(env, 'max_deliveries'), { '' }
+for _, name in ipairs({ 'ready', 'taken' }) do
+  for _, id in ipairs(redis.call('ZRANGE', ksi_key(env, name, agent_id), 0, -1)) do
+    local fact = ksi_read_fact(env, agent_id, id)
+    if ksi_is_expired(env, fact) then
+      ksi_expire(env, agent_id, id, fact)
+    elseif name == 'ready' and fact.deliveries >= max then
+      ksi_die(env, agent_id, id, fact, 'max_deliveries')
+    else
+      pending[#pending + 1] = id
+      pending[#pending + 1] = fact.entry
+    end
+  end
+end
+local inbox = ksi_key(env, 'inbox', agent_id)
+if redis.call('EXISTS', inbox) == 1 then
+  local facts = redis.call('XINFO', 'STREAM', inbox)
+  for i = 1, #facts, 2 do
+    if facts[i] == 'last-generated-id' then pending[1] = facts[i + 1] end
+  end
+end
+return pending
+`,
+);
+
+/** REST: id, and 1 where it was delivered before, of each message that a consumer was handed. Events: message.delivered. */
+export const noteDeliveredScript = createInboxScript(
+  ["agent_id"],
+  `
+for i = REST, #ARGV, 2 do
+  local fact = ksi_read_fact(env, agent_id, ARGV[i])
+  if fact and (fact.deliveries == 0 or ARGV[i + 1] == '1') then
+    if fact.deliveries == 0 then ksi_tell(env, 'delivered', agent_id, ARGV[i], fact) end
+    fact.deliveries = fact.deliveries + 1
+    ksi_write_fact(env, agent_id, ARGV[i], fact)
+  end
+end
+`,
+);
+
+/**
+ * REST: ids. Gives 1 for each that was not acknowledged before and else 0, or nil where the agent is not registered.
+ * Events: message.acked.
+ */
+export const ackScript = createInboxScript(
+  ["agent_id"],
+  `
+if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+local acked, was_taken = {}, false
+for i = REST, #ARGV do
+  local fact = ksi_read_fact(env, agent_id, ARGV[i])
+  if fact then
+    was_taken = was_taken or fact.consumer ~= '-'
+    ksi_strike(env, agent_id, ARGV[i], fact)
+    ksi_tell(env, 'acked', agent_id, ARGV[i], fact)
+  end
+  acked[#acked + 1] = fact and 1 or 0
+end
+if was_taken then ksi_next_turn(env, agent_id) end
+return acked
+`,
+);
+
+/**
+ * What a consumer of the shared inbox may have now, up to `max_bytes`: cursor and JSON of each message. Nil where the agent
+ * is not registered. Also a sign of the consumer's life. Events: message.delivered, message.expired, message.dead.
+ */
+export const takeScript = createInboxScript(
+  ["agent_id", "consumer_id", "prefetch", "alive_ms", "max_bytes"],
+  `
+if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+local own = ksi_key(env, 'consumer', agent_id .. ':' .. consumer_id)
+redis.call('ZADD', ksi_key(env, 'consumers'), env.now_ms + alive_ms, agent_id .. ' ' .. consumer_id)
+local ready, taken, got = ksi_key(env, 'ready', agent_id), ksi_key(env, 'taken', agent_id), {}
+local room, bytes = prefetch - redis.call('ZCARD', own), tonumber(max_bytes)
+while room > 0 and bytes > 0 do
+  local ids = redis.call('ZRANGE', ready, 0, math.min(room, 50) - 1, 'WITHSCORES')
+  if #ids == 0 then break end
+  for i = 1, #ids, 2 do
+    local id, fact = ids[i], ksi_read_fact(env, agent_id, ids[i])
+    local json = ksi_body(env, agent_id, fact)
+    if ksi_is_expired(env, fact) or not json then
+      ksi_expire(env, agent_id, id, fact)
+    elseif fact.deliveries >= ksi_setting(env, 'max_deliveries') then
+      ksi_die(env, agent_id, id, fact, 'max_deliveries')
+    elseif bytes > 0 then
+      redis.call('ZREM', ready, id)
+      redis.call('ZADD', taken, ids[i + 1], id)
+      redis.call('ZADD', own, env.now_ms + ksi_setting(env, 'ack_timeout_ms'), id)
+      if fact.deliveries == 0 then ksi_tell(env, 'delivered', agent_id, id, fact) end
+      fact.deliveries, fact.consumer = fact.deliveries + 1, consumer_id
+      ksi_write_fact(env, agent_id, id, fact)
+      got[#got + 1] = string.gsub(fact.entry, '-', '.')
+      got[#got + 1] = json
+      room, bytes = room - 1, bytes - #json
+    end
+  end
+end
+return got
+`,
+);
+
+/** A consumer of the shared inbox has gone: others may have what it held. */
+export const leaveScript = createInboxScript(
+  ["agent_id", "consumer_id"],
+  `
+local own = ksi_key(env, 'consumer', agent_id .. ':' .. consumer_id)
+for _, id in ipairs(redis.call('ZRANGE', own, 0, -1)) do ksi_give_back(env, agent_id, id) end
+redis.call('DEL', own)
+redis.call('ZREM', ksi_key(env, 'consumers'), agent_id .. ' ' .. consumer_id)
+ksi_next_turn(env, agent_id)
+`,
+);
+
+/** REST: agent_id and consumer_id of consumers that are alive. What one holds for too long goes back. */
+export const beatScript = createInboxScript(
+  ["alive_ms"],
+  `
+for i = REST, #ARGV, 2 do
+  local agent_id, own = ARGV[i], ksi_key(env, 'consumer', ARGV[i] .. ':' .. ARGV[i + 1])
+  redis.call('ZADD', ksi_key(env, 'consumers'), env.now_ms + alive_ms, agent_id .. ' ' .. ARGV[i + 1])
+  local late = redis.call('ZRANGEBYSCORE', own, '-inf', env.now_ms)
+  for _, id in ipairs(late) do
+    ksi_give_back(env, agent_id, id)
+    redis.call('ZREM', own, id)
+  end
+  if #late > 0 then ksi_next_turn(env, agent_id) end
+end
+`,
+);
+
+/**
+ * What time has done: messages expire, and what dead consumers held goes back. At most `most` of either. Gives how many.
+ * Events: message.expired.
+ */
+export const sweepScript = createInboxScript(
+  ["most"],
+  `
+local over = redis.call('ZRANGEBYSCORE', ksi_key(env, 'expiring'), '-inf', env.now_ms, 'LIMIT', 0, most)
+for _, member in ipairs(over) do
+  local agent_id, id = string.match(member, '^(%S+) (%S+)$')
+  local fact = ksi_read_fact(env, agent_id, id)
+  if fact then ksi_expire(env, agent_id, id, fact) end
+  redis.call('ZREM', ksi_key(env, 'expiring'), member)
+end
+local dead = redis.call('ZRANGEBYSCORE', ksi_key(env, 'consumers'), '-inf', env.now_ms, 'LIMIT', 0, most)
+for _, member in ipairs(dead) do
+  local agent_id, consumer_id = string.match(member, '^(%S+) (%S+)$')
+  local own = ksi_key(env, 'consumer', agent_id .. ':' .. consumer_id)
+  for _, id in ipairs(redis.call('ZRANGE', own, 0, -1)) do ksi_give_back(env, agent_id, id) end
+  redis.call('DEL', own)
+  redis.call('ZREM', ksi_key(env, 'consumers'), member)
+  ksi_next_turn(env, agent_id)
+end
+return #over + #dead
+`,
+);
+
+/**
+ * REST: ids of dead letters, or none for the oldest. Puts up to `most` of them back at the inbox's end, as long as there is
+ * room, and gives how many; nil where the agent is not registered. Events: message.redriven, message.expired.
+ */
+export const redriveScript = createInboxScript(
+  ["agent_id", "most"],
+  `
+if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+local dead, letters = ksi_key(env, 'dead', agent_id), ksi_key(env, 'letters', agent_id)
+local ids = { unpack(ARGV, REST) }
+if #ids == 0 then ids = redis.call('ZRANGE', dead, 0, most - 1) end
+local redriven = 0
+for _, id in ipairs(ids) do
+  local letter = redis.call('HGET', letters, id)
+  if letter and not ksi_is_full(env, agent_id) then
+    local fact, json = { deliveries = 0, consumer = '-' }, nil
+    fact.expires, fact.sender, fact.correlation, json = string.match(letter, '^%S+ %S+ (%S+) %S+ (%S+)\\n(.*)\\n(.*)$')
+    redis.call('ZREM', dead, id)
+    redis.call('HDEL', letters, id)
+    if ksi_is_expired(env, fact) then
+      ksi_tell(env, 'expired', agent_id, id, fact)
+    else
+      -- The message may be in the inbox again by itself: then there is nothing to do.
+      if not ksi_read_fact(env, agent_id, id) then ksi_put(env, agent_id, id, json, fact) end
+      ksi_tell(env, 'redriven', agent_id, id, fact)
+      redriven = redriven + 1
+    end
+  end
+end
+return redriven
+`,
+);
+
+/** What is older than `first`, the first entry of the channel that is to be kept, expires. Events: message.expired. */
+export const expireBeforeScript = createInboxScript(
+  ["agent_id", "first"],
+  `
+local epoch, number = string.match(first, '^(%d+)-(%d+)$')
+for _, name in ipairs({ 'ready', 'taken' }) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', ksi_key(env, name, agent_id), '-inf', '(' .. number)) do
+    local fact = ksi_read_fact(env, agent_id, id)
+    if tonumber(string.match(fact.entry, '^%d+')) <= tonumber(epoch) then ksi_expire(env, agent_id, id, fact) end
+  end
+end
+`,
+);

@@ -1,0 +1,253 @@
+/**
+ * Puts messages where they belong: into inboxes, onto the message bus and the firehose, in one step each, or nowhere. What
+ * is sent in one turn of the event loop is one script call, in its order.
+ */
+import type { Message } from "@ksi/contract";
+import { KsiError } from "@ksi/contract/errors";
+import { createCoalescer } from "./coalesce.ts";
+import { createInboxScript, type InboxContext } from "./inbox-scripts.ts";
+import { channels } from "./redis/keys.ts";
+
+/** A message on its way; `target` is not known yet where it goes to a capability. */
+export interface Draft {
+  readonly message: Message;
+  readonly expiresAtMs?: number | undefined;
+  readonly idempotency?: { readonly key: string; readonly hash: string } | undefined;
+  /** For a request: who waits for the answer, and how long. */
+  readonly awaited?: { readonly by: string; readonly timeoutMs: number } | undefined;
+}
+
+export interface Delivery {
+  /** Of the first message where the idempotency key was known. */
+  readonly id: string;
+  readonly target?: string | undefined;
+  readonly recipients: number;
+}
+
+export interface MessageSender {
+  /**
+   * `NOT_FOUND`, `NO_AGENT` (without details), `INBOX_FULL`, `RATE_LIMITED`, `CONFLICT`: nothing was written then.
+   */
+  send(draft: Draft): Promise<Delivery>;
+}
+
+export interface MessageSenderOptions {
+  readonly context: InboxContext;
+  /** Messages that two agents may send each other within a minute; 0 for any number. */
+  readonly maxPerMinute: number;
+}
+
+const callMaxMessages = 200;
+const callMaxBytes = 1_048_576;
+const maxWaiting = 10_000;
+/** The first answer to an idempotency key is kept for a day. */
+const idempotencyMs = 86_400_000;
+
+export function createMessageSender({ context, maxPerMinute }: MessageSenderOptions): MessageSender {
+  const { keys } = context;
+  const common = {
+    bus: keys.channel(channels.messageBus),
+    everybody: keys.channel(channels.agentsBroadcast),
+    max_per_minute: maxPerMinute,
+  };
+
+  const { add } = createCoalescer<Encoded, Delivery>({
+    call: async (drafts) => {
+      const answers = (await sendScript(
+        context,
+        common,
+        drafts.flatMap(({ args }) => args),
+      )) as string[][];
+      return answers.map((answer, i) => toDelivery(answer, drafts[i]?.draft));
+    },
+    maxItems: callMaxMessages,
+    maxBytes: callMaxBytes,
+    bytesOf: ({ args }) => args[1]?.length ?? 0,
+    maxWaiting,
+  });
+
+  return { send: (draft) => add({ draft, args: encode(draft) }) };
+
+  function encode({ message, expiresAtMs, idempotency, awaited }: Draft): string[] {
+    const { id, source, target, capability, correlation_id, ...rest } = message;
+    const way = target !== undefined ? "direct" : capability !== undefined ? "capability" : "broadcast";
+    const tail = {
+      ...(capability && { capability }),
+      ...(correlation_id !== undefined && { correlation_id }),
+      ...rest,
+    };
+    return [
+      `{"id":"${id}","source":"${source}"`,
+      `,${JSON.stringify(tail).slice(1)}`,
+      id,
+      source,
+      way,
+      target ?? capability?.join("\n") ?? "",
+      expiresAtMs === undefined ? "-" : String(expiresAtMs),
+      correlation_id ?? "",
+      correlation_id === undefined ? "" : JSON.stringify(correlation_id),
+      idempotency ? keys.sentMessage(idempotency.key) : "",
+      idempotency?.hash ?? "",
+      awaited?.by ?? "",
+      String(awaited?.timeoutMs ?? 0),
+    ];
+  }
+}
+
+interface Encoded {
+  readonly draft: Draft;
+  readonly args: readonly string[];
+}
+
+function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undefined): Delivery | KsiError {
+  const { target } = draft?.message ?? {};
+  switch (outcome) {
+    case "sent": {
+      const [id = "", to = "", recipients] = facts;
+      return { id, recipients: Number(recipients), ...(to !== "" && { target: to }) };
+    }
+    case "no target":
+      return new KsiError("NOT_FOUND", `No agent is registered as ${target}. Register it first, or look at the list.`);
+    case "no agent":
+      return new KsiError("NO_AGENT", "No agent that is online can do this.");
+    case "full":
+      return new KsiError("INBOX_FULL", `The inbox of ${facts[0]} is full: it has to acknowledge messages first.`, {
+        details: { retry_after_ms: 1_000 },
+      });
+    case "too many":
+      return new KsiError(
+        "RATE_LIMITED",
+        `${draft?.message.source} and ${facts[0]} send each other too many messages. If they are not answering each other ` +
+          "without end, raise messages_per_minute.",
+        { details: { retry_after_ms: Number(facts[1]) } },
+      );
+    case "awaited":
+      return new KsiError("CONFLICT", "A request with this correlation_id is waiting for its answer. Choose another.");
+    default:
+      return new KsiError("CONFLICT", "This idempotency_key was used for another message. Choose a new one.");
+  }
+}
+
+/**
+ * REST, of each message: its JSON before and after the target, id, source, way (direct, capability, broadcast), address
+ * (target, or capabilities one a line), when it expires, correlation id, and as JSON, key and hash of its idempotency, who
+ * waits for an answer, and how long (ms). Gives one list a message: what became of it, and facts (see `toDelivery`).
+ * Events: the messages; message.dead for inboxes that a broadcast found full; message.blocked.
+ */
+const sendScript = createInboxScript(
+  ["bus", "everybody", "max_per_minute"],
+  `
+local firehose = ksi_key(env, 'firehose')
+
+local function exists(agent_id)
+  return redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 1
+end
+
+-- The online agent with the most of the capabilities, and of those the one used the longest ago.
+local function choose(capabilities, source, turn)
+  local counts = {}
+  for capability in string.gmatch(capabilities, '[^\\n]+') do
+    for _, agent_id in ipairs(redis.call('SMEMBERS', ksi_key(env, 'can', capability))) do
+      if agent_id ~= source then counts[agent_id] = (counts[agent_id] or 0) + 1 end
+    end
+  end
+  local best, most, last
+  for agent_id, count in pairs(counts) do
+    if (not most or count >= most) and redis.call('ZSCORE', ksi_key(env, 'online'), agent_id) then
+      local used = tonumber(redis.call('ZSCORE', ksi_key(env, 'used'), agent_id) or 0)
+      local is_better = not most or count > most or used < last or (used == last and agent_id < best)
+      if is_better then best, most, last = agent_id, count, used end
+    end
+  end
+  if best then redis.call('ZADD', ksi_key(env, 'used'), string.format('%.0f', env.now_us + turn), best) end
+  return best
+end
+
+-- Only agents can answer each other without end. Gives how long (ms) to wait where they have sent too much.
+local function too_many(source, target)
+  local limit = tonumber(max_per_minute)
+  if limit == 0 or not exists(source) then return nil end
+  local pair = source < target and source .. ':' .. target or target .. ':' .. source
+  local rate = ksi_key(env, 'rate', pair)
+  local count = redis.call('INCR', rate)
+  if count == 1 then redis.call('PEXPIRE', rate, 60000) end
+  if count <= limit then return nil end
+  if count == limit + 1 then
+    env.told = env.told + 1
+    ksi_append(env.log, '{"id":"' .. env.seed .. '-' .. env.told .. '","timestamp":"' .. env.timestamp
+      .. '","event_type":"message.blocked","source":"' .. source .. '"' .. (target == '' and '' or ',"target":"' .. target .. '"')
+      .. ',"payload":{"reason":"rate","limit":' .. limit .. '}}', { firehose })
+  end
+  return redis.call('PTTL', rate)
+end
+
+local function send(m, turn)
+  if m.idempotency_key ~= '' then
+    local first = redis.call('GET', m.idempotency_key)
+    if first then
+      local hash, id, target, recipients = string.match(first, '^(%S+) (%S+) (%S*) (%d+)$')
+      if hash ~= m.hash then return { 'conflict' } end
+      return { 'sent', id, target, recipients }
+    end
+  end
+  if m.awaited_by ~= '' and redis.call('EXISTS', ksi_key(env, 'request', m.correlation_id)) == 1 then return { 'awaited' } end
+
+  local target = m.address
+  if m.way == 'capability' then
+    target = choose(m.address, m.source, turn)
+    if not target then return { 'no agent' } end
+  end
+  local is_answer = m.way == 'direct' and m.awaited_by == '' and m.correlation_id ~= ''
+    and redis.call('GET', ksi_key(env, 'request', m.correlation_id)) == target
+  if m.way == 'direct' and not is_answer and not exists(target) then return { 'no target' } end
+  if m.way ~= 'broadcast' and not is_answer and ksi_is_full(env, target) then return { 'full', target } end
+  local wait = too_many(m.source, target)
+  if wait then return { 'too many', target == '' and 'others' or target, tostring(wait) } end
+
+  local json = m.before .. (target == '' and '' or ',"target":"' .. target .. '"') .. m.after
+  local fact = { deliveries = 0, consumer = '-', expires = m.expires, sender = m.source, correlation = m.correlation_json }
+  local recipients = 0
+  if is_answer then
+    local reply = ksi_key(env, 'reply', m.correlation_id)
+    ksi_append(env.log, json, { reply })
+    redis.call('PEXPIRE', reply, 60000)
+    redis.call('DEL', ksi_key(env, 'request', m.correlation_id))
+    recipients = 1
+  elseif m.way ~= 'broadcast' then
+    ksi_put(env, target, m.id, json, fact)
+    recipients = 1
+  else
+    for _, agent_id in ipairs(redis.call('ZRANGE', ksi_key(env, 'agents'), 0, -1)) do
+      if agent_id ~= m.source then
+        if ksi_is_full(env, agent_id) then
+          ksi_bury(env, agent_id, m.id, fact, 'inbox_full', json)
+        else
+          ksi_put(env, agent_id, m.id, json, fact)
+          recipients = recipients + 1
+        end
+      end
+    end
+    ksi_append(env.log, json, { everybody })
+  end
+  ksi_append(env.log, json, { bus, firehose })
+
+  if m.awaited_by ~= '' then
+    redis.call('SET', ksi_key(env, 'request', m.correlation_id), m.awaited_by, 'PX', m.timeout_ms)
+  end
+  if m.idempotency_key ~= '' then
+    redis.call('SET', m.idempotency_key, m.hash .. ' ' .. m.id .. ' ' .. target .. ' ' .. recipients, 'PX', ${idempotencyMs})
+  end
+  return { 'sent', m.id, target, tostring(recipients) }
+end
+
+local answers = {}
+local fields = { 'before', 'after', 'id', 'source', 'way', 'address', 'expires', 'correlation_id', 'correlation_json',
+  'idempotency_key', 'hash', 'awaited_by', 'timeout_ms' }
+for i = REST, #ARGV, #fields do
+  local m = {}
+  for j, name in ipairs(fields) do m[name] = ARGV[i + j - 1] end
+  answers[#answers + 1] = send(m, #answers)
+end
+return answers
+`,
+);
