@@ -1,0 +1,71 @@
+/** Messages for a capability, on the registry as it is. */
+import { until } from "@ksi/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type FreshMessages, startFreshMessages } from "./testing/fresh-messages.ts";
+import { type FreshRedis, startFreshRedis } from "./testing/fresh-redis.ts";
+
+let redis: FreshRedis;
+beforeAll(async () => {
+  redis = await startFreshRedis();
+});
+afterAll(async () => {
+  await redis[Symbol.asyncDispose]();
+});
+
+test("a message for capabilities goes to the online agent with the most of them, and to equals in turn", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "both", capabilities: ["math", "code"] });
+  await opened.agents.register({ agent_id: "one", capabilities: ["math"] });
+  await opened.agents.register({ agent_id: "other", capabilities: ["math", "poetry"] });
+  expect(await sendTo(opened, ["math", "code"])).toBe("both");
+  expect(await sendTo(opened, ["math", "code"])).toBe("both");
+  const turns = [];
+  for (let i = 0; i < 6; i++) turns.push(await sendTo(opened, "math"));
+  expect(turns).toEqual(["one", "other", "both", "one", "other", "both"]);
+  // Sent together they are in turn as well.
+  const together = await Promise.all([1, 2, 3].map(() => sendTo(opened, ["math"])));
+  expect(together).toEqual(["one", "other", "both"]);
+  const { messages } = await opened.port.history({ limit: 1 });
+  expect(messages).toMatchObject([{ target: "both", capability: ["math", "code"] }]);
+});
+
+test("an agent that is offline, or is the sender, is not chosen", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "away", capabilities: ["math"] });
+  await opened.agents.register({ agent_id: "here", capabilities: ["math"] });
+  await redis.store.commands.zrem(opened.fresh.keys.onlineAgents, "away");
+  for (let i = 0; i < 3; i++) expect(await sendTo(opened, "math")).toBe("here");
+  const own = { source: "here", capability: "math", event_type: "x.n", payload: 1 };
+  await expect(opened.port.send(own)).rejects.toMatchObject({ code: "NO_AGENT" });
+});
+
+test("without an online agent for it a message is NO_AGENT, which lists what there is", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "bob", capabilities: ["poetry", "code"] });
+  const failure = await sendTo(opened, ["math", "law"]).catch((thrown: unknown) => thrown);
+  expect(failure).toMatchObject({
+    code: "NO_AGENT",
+    message: "No agent that is online can do math or law. There is: code, poetry.",
+    details: { capabilities: ["code", "poetry"] },
+  });
+  expect((await opened.port.history({ limit: 1 })).messages).toEqual([]);
+});
+
+test("a request by capability is answered by whoever was chosen", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "bob", capabilities: ["math"] });
+  const question = { source: "user", capability: "math", event_type: "x.q", payload: 1, timeout_ms: 10_000 };
+  const answering = opened.port.request(question);
+  const inbox = await opened.inbox();
+  const { value } = await inbox.next();
+  const { correlation_id, source } = value.event;
+  await opened.port.send({ source: "bob", target: source, event_type: "x.a", payload: 2, correlation_id });
+  expect((await answering).reply).toMatchObject({ source: "bob", payload: 2 });
+  await inbox.return?.();
+  await until(() => opened.connected.length === 0);
+});
+
+async function sendTo({ port }: FreshMessages, capability: string | string[]): Promise<string | undefined> {
+  const { target } = await port.send({ source: "alice", capability, event_type: "x.n", payload: 1 });
+  return target;
+}
