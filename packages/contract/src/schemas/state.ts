@@ -15,7 +15,8 @@ export const stateKey = z
   .string()
   .min(1)
   .max(512)
-  .regex(/^[^\p{Cc}\p{Cs}]+$/u, "must not contain control characters");
+  // An empty one is refused above, in other words.
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters, or half of a surrogate pair");
 
 /**
  * Versions of one key only go up, also when it is deleted and set again. 0 stands for a key that is not there.
