@@ -10,6 +10,9 @@ const spawn = { prompt: "hi" };
 const image = { media_type: "image/png", data: "AA+/" };
 const fullImage = Buffer.alloc(limits.imageBytes).toString("base64");
 const message = { source: "alice", event_type: "HELLO", payload: null };
+const messageId = "5a2c1f0e-7b3d-4c8e-a1f2-9d0e6b4c3a21";
+const inbox = { agent_id: "bob" };
+const state = { namespace: "plans", key: "release/1" };
 const published = { source: "alice", event_type: "x.done", payload: null };
 const nested = (depth: number) => JSON.parse("[".repeat(depth) + "]".repeat(depth)) as unknown;
 const loop: unknown[] = [];
@@ -70,7 +73,28 @@ const tooMuch: [z.ZodType, object, string][] = [
   [schemas.registerInput, { agent_id: "" }, "agent_id"],
   [schemas.registerInput, { agent_id: "a", capabilities: [long(101)] }, "capabilities.0"],
   [schemas.registerInput, { agent_id: "a", capabilities: Array(101).fill("x") }, "capabilities"],
+  [schemas.registerInput, { agent_id: "a", capabilities: ["talk", ""] }, "capabilities.1"],
+  [schemas.registerInput, { agent_id: "a", profile: long(129) }, "profile"],
+  [schemas.agentsListInput, { capability: "" }, "capability"],
+  [schemas.agentsListInput, { status: "asleep" }, "status"],
+  [schemas.agentsListInput, { profile: "" }, "profile"],
   [schemas.sendInput, { ...message, source: "no spaces" }, "source"],
+  [schemas.sendInput, { ...message, target: "bob", capability: "review" }, "capability"],
+  [schemas.sendInput, { ...message, capability: "" }, "capability"],
+  [schemas.sendInput, { ...message, capability: [] }, "capability"],
+  [schemas.sendInput, { ...message, capability: Array(21).fill("review") }, "capability"],
+  [schemas.sendInput, { ...message, correlation_id: "" }, "correlation_id"],
+  [schemas.sendInput, { ...message, correlation_id: long(256) }, "correlation_id"],
+  [schemas.sendInput, { ...message, reply_to: "no spaces" }, "reply_to"],
+  [schemas.sendInput, { ...message, ttl_ms: 0 }, "ttl_ms"],
+  [schemas.sendInput, { ...message, ttl_ms: limits.ttlMsMax + 1 }, "ttl_ms"],
+  [schemas.sendInput, { ...message, hops: -1 }, "hops"],
+  [schemas.sendInput, { ...message, hops: 1_000_001 }, "hops"],
+  [schemas.sendInput, { ...message, idempotency_key: long(256) }, "idempotency_key"],
+  [schemas.requestInput, message, "target"],
+  [schemas.requestInput, { ...message, target: "bob", capability: "review" }, "capability"],
+  [schemas.requestInput, { ...message, target: "bob", timeout_ms: 0 }, "timeout_ms"],
+  [schemas.requestInput, { ...message, target: "bob", timeout_ms: limits.requestMsMax + 1 }, "timeout_ms"],
   [schemas.sendInput, { ...message, target: "*" }, "target"],
   [schemas.sendInput, { ...message, event_type: "run.completed" }, "event_type"],
   [schemas.sendInput, { ...message, event_type: long(129) }, "event_type"],
@@ -99,6 +123,37 @@ const tooMuch: [z.ZodType, object, string][] = [
   [schemas.sendInput, { ...message, payload: { [long(1_000)]: 1n } }, `payload.${long(64)}…`],
   [schemas.spawnInput, { ...spawn, metadata: { at: new Set() } }, "metadata.at"],
   [schemas.historyInput, { after: "yesterday" }, "after"],
+  [schemas.historyInput, { target: "*" }, "target"],
+  [schemas.historyInput, { event_type: "a*b" }, "event_type"],
+  [schemas.historyInput, { event_type: "**" }, "event_type"],
+  [schemas.historyInput, { correlation_id: long(256) }, "correlation_id"],
+  [schemas.inboxInput, { ...inbox, mode: "both" }, "mode"],
+  [schemas.inboxInput, { ...inbox, prefetch: 0 }, "prefetch"],
+  [schemas.inboxInput, { ...inbox, prefetch: limits.prefetchMax + 1 }, "prefetch"],
+  [schemas.inboxInput, { ...inbox, lastEventId: "oldest" }, "lastEventId"],
+  [schemas.ackInput, inbox, "ids"],
+  [schemas.ackInput, { ...inbox, ids: [] }, "ids"],
+  [schemas.ackInput, { ...inbox, ids: Array(501).fill(messageId) }, "ids"],
+  [schemas.ackInput, { ...inbox, ids: [messageId, "the second"] }, "ids.1"],
+  [schemas.redriveInput, { ...inbox, ids: ["the first"] }, "ids.0"],
+  [schemas.redriveInput, { ...inbox, ids: Array(501).fill(messageId) }, "ids"],
+  [schemas.deadLettersInput, { limit: 1 }, "agent_id"],
+  [schemas.stateRef, { ...state, namespace: "a/b" }, "namespace"],
+  [schemas.stateRef, { ...state, namespace: long(129) }, "namespace"],
+  [schemas.stateRef, { ...state, key: "" }, "key"],
+  [schemas.stateRef, { ...state, key: long(513) }, "key"],
+  [schemas.stateRef, { ...state, key: "a\u0000b" }, "key"],
+  [schemas.stateRef, { ...state, key: "\ud800" }, "key"],
+  [schemas.stateSetInput, state, "value"],
+  [schemas.stateSetInput, { ...state, value: jsonOf(limits.payloadBytes + 1) }, "value"],
+  [schemas.stateSetInput, { ...state, value: { constructor: 1 } }, "value.constructor"],
+  [schemas.stateSetInput, { ...state, value: 1, if_version: -1 }, "if_version"],
+  [schemas.stateSetInput, { ...state, value: 1, ttl_ms: limits.ttlMsMax + 1 }, "ttl_ms"],
+  [schemas.stateSetInput, { ...state, value: 1, source: "no spaces" }, "source"],
+  [schemas.stateDeleteInput, { ...state, if_version: 0 }, "if_version"],
+  [schemas.stateListInput, { namespace: "plans", prefix: long(513) }, "prefix"],
+  [schemas.profileRef, { name: "../secrets" }, "name"],
+  [schemas.profileRef, { name: long(129) }, "name"],
   [schemas.follow, { lastEventId: "not-a-cursor" }, "lastEventId"],
   [schemas.follow, { from: "tomorrow" }, "from"],
   [publishInput, { ...published, event_type: "done" }, "event_type"],
@@ -127,6 +182,18 @@ const atTheLimit: [z.ZodType, object][] = [
   [schemas.sendInput, { ...message, payload: nested(limits.jsonDepth) }],
   [schemas.sendInput, { ...message, event_type: "x.greeting" }],
   [schemas.sendInput, { ...message, payload: { proto: 1, "constructor.name": [], toString: null, "": true } }],
+  [schemas.sendInput, { ...message, target: "bob", ttl_ms: limits.ttlMsMax, hops: 1_000_000 }],
+  [schemas.sendInput, { ...message, capability: "review" }],
+  [schemas.sendInput, { ...message, capability: Array(20).fill(long(100)) }],
+  [schemas.requestInput, { ...message, capability: ["review"], timeout_ms: limits.requestMsMax }],
+  [schemas.historyInput, { event_type: "*" }],
+  [schemas.historyInput, { event_type: "HELLO*", source: "alice", target: "bob", correlation_id: long(255) }],
+  [schemas.inboxInput, { ...inbox, mode: "shared", prefetch: limits.prefetchMax }],
+  [schemas.ackInput, { ...inbox, ids: Array(500).fill(messageId) }],
+  [schemas.redriveInput, inbox],
+  [schemas.stateSetInput, { ...state, value: jsonOf(limits.payloadBytes), if_version: 0 }],
+  [schemas.stateSetInput, { namespace: `a${"@".repeat(127)}`, key: "Ω ".repeat(256), value: null }],
+  [schemas.stateDeleteInput, { ...state, if_version: 1 }],
   [publishInput, { ...published, event_type: `x.${long(126)}` }],
   [schemas.resultInput, { run_id: "a", wait_ms: limits.waitMsMax }],
   [schemas.runsListInput, { limit: limits.pageMax }],
@@ -152,7 +219,17 @@ test("what a caller leaves out gets its default, and what KSI does not know is l
   });
   expect(schemas.page.parse({})).toEqual({ limit: limits.pageDefault });
   expect(schemas.resultInput.parse({ run_id: "a" }).wait_ms).toBe(limits.waitMsDefault);
-  expect(schemas.registerInput.parse({ agent_id: "a" }).capabilities).toEqual([]);
+  expect(schemas.requestInput.parse({ ...message, target: "bob" }).timeout_ms).toBe(limits.requestMsDefault);
+  expect(schemas.inboxInput.parse({ ...inbox, ack: true })).toEqual({
+    agent_id: "bob",
+    mode: "each",
+    prefetch: limits.prefetchDefault,
+  });
+});
+
+test("capabilities that an agent does not name are not the same as none, since its profile may have some", () => {
+  expect(schemas.registerInput.parse({ agent_id: "a" })).toEqual({ agent_id: "a" });
+  expect(schemas.registerInput.parse({ agent_id: "a", capabilities: [] })).toEqual({ agent_id: "a", capabilities: [] });
 });
 
 test("an image of full size fits into a body", () => {
