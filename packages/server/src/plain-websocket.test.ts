@@ -199,7 +199,8 @@ function connect(doors: TestDoors, query: string, options: { autoPong?: boolean 
 
 function joined(agent_id: string): KsiEvent {
   const timestamp = "2026-01-01T00:00:00.000Z";
-  const payload = { agent_id, capabilities: [], registered_at: timestamp, updated_at: timestamp };
+  const times = { last_seen: timestamp, registered_at: timestamp, updated_at: timestamp };
+  const payload = { agent_id, capabilities: [], status: "online" as const, ...times };
   return { id: `e-${agent_id}`, source: "ksi", timestamp, agent_id, event_type: "agent.joined", payload };
 }
 

@@ -10,8 +10,13 @@ function portsWith(spawn: Ports["runs"]["spawn"]): Ports {
   return {
     runs: { spawn, get: unused, list: unused, result: unused, cancel: unused, events: unused },
     sessions: { list: unused, get: unused, messages: unused, delete: unused },
-    agents: { register: unused, unregister: unused, get: unused, list: unused },
-    messages: { send: unused, history: unused, inbox: unused },
+    agents: { register: unused, unregister: unused, get: unused, list: unused, heartbeat: unused },
+    messages: {
+      ...{ send: unused, request: unused, history: unused, inbox: unused },
+      ...{ ack: unused, deadLetters: unused, redrive: unused },
+    },
+    profiles: { list: unused, get: unused },
+    state: { get: unused, set: unused, delete: unused, list: unused },
     events: { publish: unused, subscribe: unused },
     system: { status: unused, health: unused, shutdown: unused },
   };

@@ -9,8 +9,14 @@ export function createFakePorts(faked: FakedPorts = {}): Ports {
   return {
     runs: { ...listed, spawn: notFaked, result: notFaked, cancel: notFaked, events: notFaked, ...faked.runs },
     sessions: { ...listed, messages: notFaked, delete: notFaked, ...faked.sessions },
-    agents: { ...listed, register: notFaked, unregister: notFaked, ...faked.agents },
-    messages: { send: notFaked, history: notFaked, inbox: notFaked, ...faked.messages },
+    agents: { ...listed, register: notFaked, unregister: notFaked, heartbeat: notFaked, ...faked.agents },
+    messages: {
+      ...{ send: notFaked, request: notFaked, history: notFaked, inbox: notFaked },
+      ...{ ack: notFaked, deadLetters: notFaked, redrive: notFaked },
+      ...faked.messages,
+    },
+    profiles: { ...listed, ...faked.profiles },
+    state: { ...listed, set: notFaked, delete: notFaked, ...faked.state },
     events: { publish: notFaked, subscribe: notFaked, ...faked.events },
     system: { status: notFaked, health: notFaked, shutdown: notFaked, ...faked.system },
   };

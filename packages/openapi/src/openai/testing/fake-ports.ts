@@ -100,6 +100,8 @@ export function createFakePorts(play: (run: FakeRun) => void = () => undefined):
     sessions: absent.sessions,
     agents: absent.agents,
     messages: absent.messages,
+    profiles: absent.profiles,
+    state: absent.state,
     events: absent.events,
     system: { ...absent.system, status: async () => ({ ...idleStatus, ...fake.status }) },
   };
@@ -199,8 +201,10 @@ function createAbsentPorts(): { absent: Ports } {
     absent: {
       runs: { spawn: no, get: no, list: no, result: no, cancel: no, events: no },
       sessions: { list: no, get: no, messages: no, delete: no },
-      agents: { register: no, unregister: no, get: no, list: no },
-      messages: { send: no, history: no, inbox: no },
+      agents: { register: no, unregister: no, get: no, list: no, heartbeat: no },
+      messages: { send: no, request: no, history: no, inbox: no, ack: no, deadLetters: no, redrive: no },
+      profiles: { list: no, get: no },
+      state: { get: no, set: no, delete: no, list: no },
       events: { publish: no, subscribe: no },
       system: { status: no, health: no, shutdown: no },
     },
