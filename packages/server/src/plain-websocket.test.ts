@@ -22,6 +22,7 @@ test.each<[string, EventFilter, object]>([
   ["", {}, {}],
   ["types=run.*&types=agent.joined,x.a", { types: ["run.*", "agent.joined", "x.a"] }, {}],
   [`session_id=${session_id}&agent_id=a&source=b`, { session_id, agent_id: "a", source: "b" }, {}],
+  ["types=message.*&agent_id=a&target=b", { types: ["message.*"], agent_id: "a", target: "b" }, {}],
   ["last_event_id=3.17&from=oldest&unknown=1", {}, { lastEventId: "3.17", from: "oldest" }],
 ])("the query %j is the filter and the start of the firehose", async (query, filter, start) => {
   const asked: unknown[] = [];
@@ -90,7 +91,9 @@ test.each([
   ["session_id=A", "session_id"],
   ["types=", "types.0"],
   ["agent_id=a&agent_id=b", "agent_id"],
+  ["target=*", "target"],
   [`run_id=run-1&session_id=${session_id}`, "session_id"],
+  ["run_id=run-1&target=a&types=run.*", "target"],
 ])("the query %j is refused with 4422 and an issue that names %s", async (query, path) => {
   await using doors = await startTestDoors(firehose([]));
   const { frames, closed } = connect(doors, query);

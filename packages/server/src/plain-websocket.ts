@@ -66,7 +66,8 @@ function refuse(ws: WebSocket, error: KsiError, logger: Logger): void {
   ws.close(errorCloseBase + failure.status, error.code);
 }
 
-const filterNames = ["session_id", "agent_id", "source"] as const;
+/** What can stand beside `run_id`. */
+const ofOneRun = ["run_id", "types", "last_event_id", "from"];
 
 const query = z
   .object({
@@ -76,7 +77,7 @@ const query = z
   })
   .superRefine((given, context) => {
     if (given.run_id === undefined) return;
-    for (const name of filterNames.filter((name) => given[name] !== undefined)) {
+    for (const name of Object.keys(given).filter((name) => !ofOneRun.includes(name))) {
       const message = "cannot be given together with run_id, which follows the one run with all it has";
       context.addIssue({ code: "custom", path: [name], message });
     }
