@@ -105,6 +105,14 @@ test("a page of an allowed origin may send what SDKs send and read all that come
     expect(allowed.headers.get("access-control-allow-origin")).toBe(origin);
     expect(allowed.headers.get("access-control-allow-headers")).toBe(asked);
   }
+  const methods = { "/api/v1/state/plans/a": ["GET", "PUT", "DELETE"], "/api/v1/agents/a": ["DELETE"] };
+  for (const [path, asked] of Object.entries(methods)) {
+    for (const method of asked) {
+      const wanted = { ...headers, "access-control-request-method": method };
+      const allowed = await fetch(doors.url + path, { method: "OPTIONS", headers: wanted });
+      expect(allowed.headers.get("access-control-allow-methods")?.split(/, ?/)).toContain(method);
+    }
+  }
   const answer = await call(doors, "/trpc/system.health", { headers: { origin } });
   expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
   expect(answer.headers.get("access-control-expose-headers")).toBe("*");
@@ -171,6 +179,8 @@ test("OPTIONS that is no preflight names the methods of a path, without the toke
     const allow = method === "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
     expect([path, answer.status, answer.headers.get("allow"), await answer.text()]).toEqual([path, 204, allow, ""]);
   }
+  const state = await fetch(`${doors.url}/api/v1/state/plans/a`, { method: "OPTIONS" });
+  expect(state.headers.get("allow")?.split(", ").sort()).toEqual(["DELETE", "GET", "HEAD", "OPTIONS", "PUT"]);
 });
 
 test("HEAD is answered like GET, without a body", async () => {

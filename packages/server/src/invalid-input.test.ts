@@ -31,6 +31,32 @@ test("what is wrong with an input is said in plain words, and in the same ones o
   expect(await ask({ ...content("hi"), stream: "yes" })).toBe("stream: must be true or false");
 });
 
+test("fields that exclude or need each other are refused by name, over REST as 422 and over tRPC as BAD_REQUEST", async () => {
+  await using doors = await startTestDoors();
+  const headers = { authorization: `Bearer ${doors.token}`, "content-type": "application/json" };
+  const message = { source: "alice", event_type: "HELLO", payload: null };
+  const both = { ...message, target: "bob", capability: ["review"] };
+  const twice = { path: "capability", message: "must not be given together with target" };
+  const nobody = { path: "target", message: expect.stringMatching(/^must be given, or a capability/) };
+  const refused = [
+    ["/api/v1/messages", "messages.send", both, twice],
+    ["/api/v1/messages/request", "messages.request", both, twice],
+    ["/api/v1/messages/request", "messages.request", message, nobody],
+  ] as const;
+  for (const [path, procedure, input, issue] of refused) {
+    const post = (to: string, body: object) =>
+      fetch(doors.url + to, { method: "POST", headers, body: JSON.stringify(body) });
+    const overRest = await post(path, input);
+    expect([overRest.status, await overRest.json()]).toMatchObject([
+      422,
+      { error: { code: "INVALID_INPUT", issues: [issue] } },
+    ]);
+    const overTrpc = await post(`/trpc/${procedure}`, { json: input });
+    const data = { code: "BAD_REQUEST", ksi: { code: "INVALID_INPUT", details: { issues: [issue] } } };
+    expect([overTrpc.status, await overTrpc.json()]).toMatchObject([400, { error: { json: { data } } }]);
+  }
+});
+
 test("an input that is no object is said to be none", async () => {
   await using doors = await startTestDoors();
   const headers = { authorization: `Bearer ${doors.token}`, "content-type": "application/json" };

@@ -1,4 +1,14 @@
-import { KsiError, type RunEvent, type SpawnInput } from "@ksi/contract";
+import {
+  type AckInput,
+  type InboxInput,
+  KsiError,
+  type Message,
+  type RunEvent,
+  type SendInput,
+  type SpawnInput,
+  type StateDeleteInput,
+  type StateSetInput,
+} from "@ksi/contract";
 import { createFakeFollow } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { startTestDoors, type TestDoors, type TestDoorsOptions } from "./testing/test-doors.ts";
@@ -21,6 +31,112 @@ test("a procedure is called at its path, with plain JSON both ways", async () =>
   expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "application/json"]);
   expect(await answer.json()).toEqual({ status: "accepted", run_id: "run-1", session_id, message: "Accepted." });
   expect(spawned).toEqual([{ prompt: "hello", enable_tools: true, priority: 50 }]);
+});
+
+test("what the path names and what the body or query holds are one input, by PUT and DELETE too", async () => {
+  const given: (StateSetInput | StateDeleteInput | AckInput)[] = [];
+  const facts = { version: 4, updated_at: "2026-01-01T00:00:00.000Z" };
+  await using doors = await startTestDoors({
+    ports: {
+      state: {
+        set: async (input) => {
+          given.push(input);
+          return { status: "set", namespace: input.namespace, key: input.key, ...facts };
+        },
+        delete: async (input) => {
+          given.push(input);
+          return { status: "deleted", namespace: input.namespace, key: input.key };
+        },
+      },
+      messages: {
+        ack: async (input) => {
+          given.push(input);
+          return { status: "acked", acked: 1 };
+        },
+      },
+    },
+  });
+  const key = "release/1 + 2?#%";
+  const path = `/api/v1/state/plans/${encodeURIComponent(key)}`;
+  const body = { value: { "2": null }, if_version: 3, source: "planner", key: "another", unknown: 1 };
+  const set = await post(doors, path, body, "PUT");
+  expect([set.status, await set.json()]).toEqual([200, { status: "set", namespace: "plans", key, ...facts }]);
+  const deleted = await call(doors, `${path}?if_version=4&key=another`, { method: "DELETE" });
+  expect([deleted.status, await deleted.json()]).toEqual([200, { status: "deleted", namespace: "plans", key }]);
+  const ids = ["5a2c1f0e-7b3d-4c8e-a1f2-9d0e6b4c3a21"];
+  expect((await post(doors, "/api/v1/agents/bob/inbox/ack", { ids, agent_id: "eve" })).status).toBe(200);
+  expect(given).toEqual([
+    { namespace: "plans", key, value: { "2": null }, if_version: 3, source: "planner" },
+    { namespace: "plans", key, if_version: 4 },
+    { agent_id: "bob", ids },
+  ]);
+});
+
+test("a body that need not be there may be left out, and one that must be there is 422 by its fields", async () => {
+  const given: unknown[] = [];
+  await using doors = await startTestDoors({
+    ports: {
+      messages: {
+        redrive: async (input) => {
+          given.push(input);
+          return { status: "redriven", redriven: 0 };
+        },
+      },
+    },
+  });
+  for (const init of [{}, { body: "{}", headers: { "content-type": "application/json" } }]) {
+    expect((await call(doors, "/api/v1/agents/bob/inbox/redrive", { method: "POST", ...init })).status).toBe(200);
+  }
+  expect(given).toEqual([{ agent_id: "bob" }, { agent_id: "bob" }]);
+  const unset = await call(doors, "/api/v1/state/plans/a", { method: "PUT" });
+  expect([unset.status, await unset.json()]).toMatchObject([422, { error: { issues: [{ path: "value" }] } }]);
+});
+
+test("a capability may be one or several, and arrives as it was sent", async () => {
+  const sent: SendInput[] = [];
+  await using doors = await startTestDoors({
+    ports: {
+      messages: {
+        send: async (input) => {
+          sent.push(input);
+          return { status: "sent", id: "m-1", target: "bob", recipients: 1 };
+        },
+      },
+    },
+  });
+  const message = { source: "alice", event_type: "HELLO", payload: null };
+  for (const capability of ["review", ["review", "plan"], ["review"]]) {
+    expect((await post(doors, "/api/v1/messages", { ...message, capability })).status).toBe(200);
+  }
+  expect(sent.map(({ capability }) => capability)).toEqual(["review", ["review", "plan"], ["review"]]);
+});
+
+test("an inbox is followed as its query says", async () => {
+  const asked: InboxInput[] = [];
+  await using doors = await startTestDoors({
+    ports: {
+      messages: {
+        inbox: async (input) => {
+          asked.push(input);
+          return createFakeFollow<Message>("agents:bob:inbox", async function* () {});
+        },
+      },
+    },
+  });
+  const path = "/api/v1/agents/bob/inbox";
+  for (const query of ["", "?mode=shared&prefetch=5", "?from=oldest&last_event_id=1.7&mode=each"]) {
+    expect((await call(doors, path + query)).status).toBe(204);
+  }
+  expect(asked).toEqual([
+    { agent_id: "bob", mode: "each", prefetch: 100 },
+    { agent_id: "bob", mode: "shared", prefetch: 5 },
+    { agent_id: "bob", mode: "each", prefetch: 100, from: "oldest", lastEventId: "1.7" },
+  ]);
+  const wrong = await call(doors, `${path}?mode=both&prefetch=0`);
+  expect([wrong.status, await wrong.json()]).toMatchObject([
+    422,
+    { error: { issues: [{ path: "mode" }, { path: "prefetch" }] } },
+  ]);
 });
 
 test("without the token a call is 401 before its input is looked at, and a path that is not served 404", async () => {
@@ -136,9 +252,9 @@ function call(doors: TestDoors, path: string, init: RequestInit = {}): Promise<R
   });
 }
 
-function post(doors: TestDoors, path: string, body: object): Promise<Response> {
+function post(doors: TestDoors, path: string, body: object, method = "POST"): Promise<Response> {
   const headers = { "content-type": "application/json" };
-  return call(doors, path, { method: "POST", headers, body: JSON.stringify(body) });
+  return call(doors, path, { method, headers, body: JSON.stringify(body) });
 }
 
 function text(said: string): RunEvent {
