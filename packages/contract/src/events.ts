@@ -115,10 +115,13 @@ export const sessionEvent = z.object({
   payload: z.object({}),
 });
 
-/** Receipts: what became of a message in the inbox of `agent_id`. `target` is who sent it. */
 const ofInbox = { ...ofAgent, target: agentId };
 const receipt = { message_id: z.string(), correlation_id: z.string().optional() };
 
+/**
+ * Receipts say what became of a message in the inbox of `agent_id`; `target` is who sent it. `message.blocked` is about
+ * one that was refused.
+ */
 export const messageEvent = z.discriminatedUnion("event_type", [
   z.object({
     ...ofInbox,
@@ -146,6 +149,7 @@ export const messageEvent = z.discriminatedUnion("event_type", [
   }),
 ]);
 
+/** A change of the shared state, without its value. */
 export const stateEvent = z.discriminatedUnion("event_type", [
   z.object({
     ...header,
@@ -155,7 +159,7 @@ export const stateEvent = z.discriminatedUnion("event_type", [
   z.object({
     ...header,
     event_type: z.literal("state.deleted"),
-    /** `version` is the last that the key had. */
+    /** `version` is the last that the key had before. */
     payload: z.object({ ...stateRef.shape, version: z.number().int(), reason: z.enum(["deleted", "expired"]) }),
   }),
 ]);
@@ -204,7 +208,7 @@ export const eventFilter = z.object({
   run_id: runId.optional(),
   agent_id: agentId.optional(),
   source: agentId.optional(),
-  /** Messages to, and receipts for messages from, this agent. */
+  /** Only messages to this agent, and receipts for messages from it. */
   target: agentId.optional(),
 });
 

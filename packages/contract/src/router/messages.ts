@@ -25,10 +25,11 @@ export const messagesRouter = router({
         path: "/api/v1/messages",
         summary: "Send a message",
         description:
-          "To the inbox of `target`, to the best of the online agents with a `capability`, or without either to the " +
-          "inboxes of all registered agents but the source. 404 where the target is not registered or nobody online " +
-          "has the capability, 429 where the inbox is full or the two agents send each other too much, 422 where the " +
-          "message has too many `hops`. A repeat sends a second message, unless it has the same `idempotency_key`.",
+          "To the inbox of `target`, to that of one online agent with a `capability`, or without either to the inboxes " +
+          "of all registered agents but the source. Not with both, which is 422, as too many `hops` are. 404 where the " +
+          "target is not registered or nobody online has the capability, 429 where the inbox is full or the two agents " +
+          "have sent each other too much. A repeat sends a second message, unless it has the same `idempotency_key`; " +
+          "409 where that came with another body.",
         tags,
         errorResponses: [404, 409, 422, 429],
       },
@@ -44,8 +45,9 @@ export const messagesRouter = router({
         path: "/api/v1/messages/request",
         summary: "Send a message and wait for the answer",
         description:
-          "The answer is the first message with the same `correlation_id` (a new one unless given) to `reply_to`, or " +
-          "else to the source, which need not be registered for it. 408 where none came in time: the message stays sent.",
+          "To one agent, by `target` or by `capability`. The answer is the first message with the same " +
+          "`correlation_id` (a new one unless given) to `reply_to`, or else to the source, which need not be registered " +
+          "for it. 408 where none came in time: the message stays sent. Otherwise refused as a message is.",
         tags,
         errorResponses: [404, 408, 422, 429],
       },
@@ -109,6 +111,7 @@ export const messagesRouter = router({
         method: "GET",
         path: "/api/v1/agents/{agent_id}/inbox/dead",
         summary: "Messages that could not be delivered",
+        description: "Oldest first, each with the reason. They can be put back into the inbox.",
         tags,
         errorResponses: [404],
       },

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { agentId, jsonObject, page, timestamp } from "./common.ts";
 
-/** Something that an agent can do; messages can be sent to it. Compared letter by letter. */
+/** Something that an agent can do. A message can be sent to whoever can do it. Compared letter by letter. */
 export const capability = z.string().min(1).max(100);
 
-/** `online` while one of the agent's inboxes is followed or it has sent a heartbeat a short while ago. */
 export const agentStatuses = ["online", "offline"] as const;
+
+/** `online` while a consumer follows the agent's inbox, and for a while after its last sign of life; else `offline`. */
 export const agentStatus = z.enum(agentStatuses);
 
 export const registerInput = z.object({
@@ -36,8 +37,11 @@ export const agentRef = z.object({ agent_id: agentId });
 
 /** An agent must match every given field. */
 export const agentsListInput = page.extend({
+  /** Only those that can do this. */
   capability: capability.optional(),
+  /** Only those that are online, or offline. */
   status: agentStatus.optional(),
+  /** Only those with this profile. */
   profile: z.string().min(1).max(128).optional(),
 });
 /** In order of agent_id. */

@@ -19,11 +19,11 @@ const correlationId = z.string().min(1).max(255);
 const sendFields = z.object({
   /** Who sends: an agent's id or any name that says where it comes from. */
   source: agentId,
-  /** Who receives. Without it and `capability` the message is a broadcast to every registered agent but the source. */
+  /** The agent that receives it, online or not. */
   target: agentId.optional(),
   /**
-   * To the online agent that can do this, or has the most of these; of several, the one to whom the longest ago something
-   * was sent in this way.
+   * In place of a target: the online agent that can do this, or of a list the most. Of several such agents it is the one
+   * that was last chosen in this way the longest time ago.
    */
   capability: z.union([capability, z.array(capability).min(1).max(20)]).optional(),
   event_type: messageType,
@@ -32,14 +32,18 @@ const sendFields = z.object({
   correlation_id: correlationId.optional(),
   /** The agent that an answer is to be sent to, where it is not the source. */
   reply_to: agentId.optional(),
-  /** Not acknowledged for so long, the message expires. Default: as long as the history is kept. */
+  /** A message that is not acknowledged for so long expires. Default: it is kept as long as the history is. */
   ttl_ms: z.number().int().min(1).max(limits.ttlMsMax).optional(),
-  /** How many messages led to this one: that of what it answers or passes on, and one. */
+  /** How many messages led to this one: the `hops` of the message that it answers or passes on, plus one. */
   hops: z.number().int().min(0).max(1_000_000).optional(),
 });
 
 const oneAddress = { error: "must not be given together with target", path: ["capability"] };
 
+/**
+ * Goes to `target` or to a `capability`, which exclude each other; without either it is a broadcast to every registered
+ * agent but the source.
+ */
 export const sendInput = sendFields
   .extend({
     /** A repeat with the same key (kept for a day) is answered with the first message; with another body it is a `CONFLICT`. */
@@ -51,13 +55,15 @@ export const sendInput = sendFields
 export const message = z.object({
   id: z.string(),
   source: agentId,
-  /** Whose inbox it went to, be it that KSI chose it by `capability`. */
+  /** Whose inbox it went to, also where the agent was chosen by `capability`. Absent in a broadcast. */
   target: agentId.optional(),
+  /** What the agent was chosen by. */
   capability: z.array(z.string()).optional(),
   event_type: z.string(),
   payload: z.json(),
   correlation_id: correlationId.optional(),
   reply_to: agentId.optional(),
+  /** When it expires, unless it was acknowledged before. */
   expires_at: timestamp.optional(),
   hops: z.number().int().optional(),
   timestamp,
@@ -65,6 +71,7 @@ export const message = z.object({
 
 export const sent = z.object({
   status: z.literal("sent"),
+  /** Of the message. */
   id: z.string(),
   /** The agent that it went to; absent for a broadcast. */
   target: agentId.optional(),
@@ -72,6 +79,7 @@ export const sent = z.object({
   recipients: z.number().int(),
 });
 
+/** Goes to `target` or to a `capability`: one of the two must be given, and not both. */
 export const requestInput = sendFields
   .extend({
     /** How long to wait for the answer. */
@@ -85,7 +93,7 @@ export const requestInput = sendFields
 
 export const replied = z.object({
   status: z.literal("replied"),
-  /** Of the request. */
+  /** Of the message that was sent. */
   id: z.string(),
   reply: message,
 });
@@ -103,15 +111,13 @@ export const historyInput = page.extend({
     .string()
     .regex(/^(?:[A-Za-z][A-Za-z0-9_.:-]{0,127}\*?|\*)$/, "must be a name, or its beginning and a *")
     .optional(),
+  /** Only with this correlation id. */
   correlation_id: correlationId.optional(),
 });
 /** Oldest first. `next` is present as long as there may be more. */
 export const messagesPage = z.object({ messages: z.array(message), next: cursor.optional() });
 
-/**
- * `each`: this consumer gets every message of the inbox. `shared`: each message goes to one of the consumers that share
- * the inbox, and to another one if that one goes away without acknowledging it.
- */
+/** How several consumers of one inbox are given its messages; `inboxInput` says what each means. */
 export const inboxModes = ["each", "shared"] as const;
 
 /**
@@ -121,14 +127,18 @@ export const inboxModes = ["each", "shared"] as const;
 export const inboxInput = z.object({
   ...agentRef.shape,
   ...follow.shape,
+  /**
+   * `each`: this consumer gets every message of the inbox. `shared`: each message goes to one of the consumers that share
+   * the inbox, and to another one if that one goes away without acknowledging it.
+   */
   mode: z.enum(inboxModes).default("each"),
-  /** `shared`: messages that this consumer holds at one time without having acknowledged them. */
+  /** With `shared`, how many messages this consumer holds at most that it has not acknowledged. */
   prefetch: z.number().int().min(1).max(limits.prefetchMax).default(limits.prefetchDefault),
 });
 
 export const ackInput = z.object({
   ...agentRef.shape,
-  /** Of messages of this inbox, 500 at most. */
+  /** Of messages of this inbox, 500 at most in one call. */
   ids: z.array(messageId).min(1).max(500),
 });
 export const acked = z.object({
@@ -147,6 +157,7 @@ export const deadLetter = z.object({
    * room. `overtaken`: so many later ones were acknowledged that the inbox could not keep it.
    */
   reason: z.enum(deathReasons),
+  /** How often it was delivered. */
   deliveries: z.number().int(),
   died_at: timestamp,
 });
@@ -156,7 +167,7 @@ export const deadLettersPage = z.object({ dead_letters: z.array(deadLetter), nex
 
 export const redriveInput = z.object({
   ...agentRef.shape,
-  /** Default: all, 500 a call. */
+  /** Of dead letters of this inbox. Default: all, of which one call takes the oldest 500. */
   ids: z.array(messageId).min(1).max(500).optional(),
 });
 export const redriven = z.object({

@@ -18,9 +18,7 @@ export const stateKey = z
   // An empty one is refused above, in other words.
   .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters, or half of a surrogate pair");
 
-/**
- * Versions of one key only go up, also when it is deleted and set again. 0 stands for a key that is not there.
- */
+/** 0 stands for a key that is not there. */
 const version = z.number().int().nonnegative();
 
 export const stateRef = z.object({ namespace, key: stateKey });
@@ -37,16 +35,25 @@ export const stateSetInput = stateRef.extend({
 export const stateDeleteInput = stateRef.extend({
   /** Nothing happens, and it is a `CONFLICT`, unless the key has this version. */
   if_version: z.number().int().positive().optional(),
+  /** Who deletes it, told in the event. Default `ksi`. */
   source: agentId.optional(),
 });
 export const stateListInput = page.extend({
+  /** `next` of the page before. */
   after: z.string().max(512).optional(),
   namespace,
   /** Only keys that begin with this. */
   prefix: z.string().max(512).optional(),
 });
 
-const facts = { ...stateRef.shape, version, updated_at: timestamp, expires_at: timestamp.optional() };
+const facts = {
+  ...stateRef.shape,
+  /** Goes up with every change of the key, also when it is deleted and set again. */
+  version,
+  updated_at: timestamp,
+  /** When the key is forgotten. Absent for one that is kept. */
+  expires_at: timestamp.optional(),
+};
 
 export const stateEntry = z.object({ ...facts, value: z.json() });
 export const stateSet = z.object({ status: z.literal("set"), ...facts });
