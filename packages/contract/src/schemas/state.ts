@@ -10,13 +10,15 @@ export const namespace = z
     "must be 1 to 128 letters, digits or _ . : @ - and start with a letter or digit",
   );
 
-/** Any text of 1 to 512 characters without control characters. */
+/** Any text of 1 to 512 characters without control characters, but `.` and `..`, which are no part of a URL's path. */
 export const stateKey = z
   .string()
   .min(1)
   .max(512)
   // An empty one is refused above, in other words.
-  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters, or half of a surrogate pair");
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters, or half of a surrogate pair")
+  // Whoever asks for `/state/plans/.` asks for `/state/plans/`, which is something else.
+  .regex(/^(?!\.\.?$)/, "must not be . or .., which no URL can hold as a name");
 
 /** 0 stands for a key that is not there. */
 const version = z.number().int().nonnegative();
