@@ -14,11 +14,11 @@ const callErrorCodes = [
   "UNAUTHORIZED",
   /** The caller is known but may not do this (scope, Host, Origin, working directory). */
   "FORBIDDEN",
-  /** No run, session or agent with this id is visible to the caller; or nothing is served at this path. */
+  /** No such run, session, agent, profile or key is visible to the caller; or nothing is served at this path. */
   "NOT_FOUND",
   /** The path is served, and not with this HTTP method. */
   "METHOD_NOT_ALLOWED",
-  /** The call contradicts what exists (idempotency key with another body, a session that is busy). */
+  /** The call contradicts what exists (idempotency key with another body, busy session, other version of a key). */
   "CONFLICT",
   /** A body or frame is over the byte limit. */
   "PAYLOAD_TOO_LARGE",

@@ -57,11 +57,13 @@ const facts = {
   expires_at: timestamp.optional(),
 };
 
+/** A key without its value. */
+export const stateFacts = z.object(facts);
 export const stateEntry = z.object({ ...facts, value: z.json() });
 export const stateSet = z.object({ status: z.literal("set"), ...facts });
 export const stateDeleted = z.object({ status: z.literal("deleted"), ...stateRef.shape });
 /** In order of the keys' UTF-8 bytes, without the values. */
-export const statePage = z.object({ entries: z.array(z.object(facts)), next: z.string().optional() });
+export const statePage = z.object({ entries: z.array(stateFacts), next: z.string().optional() });
 
 export type StateRef = z.infer<typeof stateRef>;
 export type StateEntry = z.infer<typeof stateEntry>;
