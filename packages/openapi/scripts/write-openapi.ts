@@ -15,7 +15,9 @@ const target = join(import.meta.dirname, "../openapi.json");
 /** In the order in which they import each other. */
 const commented = [
   "contract/src/errors.ts",
-  ...["common", "agents", "messages", "runs", "sessions", "system"].map((name) => `contract/src/schemas/${name}.ts`),
+  ...["common", "agents", "messages", "profiles", "runs", "sessions", "state", "system"].map(
+    (name) => `contract/src/schemas/${name}.ts`,
+  ),
   "contract/src/events.ts",
   "openapi/src/openai/chat-schemas.ts",
 ];

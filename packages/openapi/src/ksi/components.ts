@@ -1,5 +1,15 @@
 /** Which schemas of the contract are components of the document, and what is said of them. */
-import { agentEvent, customEvent, published, publishInput, runEvent, schemas, sessionEvent } from "@ksi/contract";
+import {
+  agentEvent,
+  customEvent,
+  messageEvent,
+  published,
+  publishInput,
+  runEvent,
+  schemas,
+  sessionEvent,
+  stateEvent,
+} from "@ksi/contract";
 import { z } from "zod";
 import type { SchemaTexts } from "../document/document.ts";
 import { nameOptions, nameSchemas, pascal } from "./component-names.ts";
@@ -9,13 +19,15 @@ import { restErrorSchemas } from "./error-body.ts";
  * Any event of the firehose. Said as "exactly one of": the name of a published event or message never is one of ours, so
  * that an event fits one option only.
  */
-export const firehoseEvent = z.xor([runEvent, agentEvent, sessionEvent, customEvent]);
+export const firehoseEvent = z.xor([runEvent, agentEvent, sessionEvent, messageEvent, stateEvent, customEvent]);
 
 export const ksiComponents: Readonly<Record<string, z.ZodType>> = {
   ...nameSchemas(schemas),
-  ...nameSchemas({ publishInput, published, runEvent, agentEvent, customEvent }),
+  ...nameSchemas({ publishInput, published, runEvent, agentEvent, messageEvent, stateEvent, customEvent }),
   ...nameOptions(runEvent, "event_type", "Event"),
   ...nameOptions(agentEvent, "event_type", "Event"),
+  ...nameOptions(messageEvent, "event_type", "Event"),
+  ...nameOptions(stateEvent, "event_type", "Event"),
   SessionDeletedEvent: sessionEvent,
   Event: firehoseEvent,
   ...restErrorSchemas,

@@ -45,7 +45,8 @@ export function createKsiDocument({ version, comments = {} }: KsiDocumentOptions
 }
 
 const description = `A run is one turn of an agent: a prompt in, a stream of events, one result. A session is a
-conversation, whose runs share context and are executed in order. An agent is a named participant with an inbox.
+conversation, whose runs share context and are executed in order. An agent is a named participant with an inbox, which
+keeps each message until it is acknowledged. A profile is a named preset for runs.
 
 Lists are paged: \`next\` of one page is \`after\` of the next. Streams are server-sent events; a client that lost its
 connection resumes with the \`id:\` of the last event it has, and misses and repeats nothing. Fields that are not named
@@ -57,8 +58,10 @@ and a \`message\` for people. Every answer has an \`x-request-id\`, by which the
 const tags: Tag[] = [
   { name: "runs", description: "Spawn agents, follow and cancel them, and get their results." },
   { name: "sessions", description: "Conversations. A session begins with its first run." },
-  { name: "agents", description: "The registry of named participants." },
-  { name: "messages", description: "What agents and users send to each other." },
+  { name: "agents", description: "The registry of named participants, and who of them is there." },
+  { name: "messages", description: "What agents and users send to each other, and the inboxes that keep it." },
+  { name: "profiles", description: "Named presets for runs and agents." },
+  { name: "state", description: "Values that all share, by namespace and key, with versions." },
   { name: "events", description: "Everything that happens, as it happens." },
   { name: "system", description: "The daemon itself." },
   { name: "openai", description: "The same runs for clients of the OpenAI API." },

@@ -1,5 +1,16 @@
 /** What calls look like. A test holds each against its schema. */
-import type { Agent, KsiEvent, Message, Run, RunEvent, Session, SystemStatus } from "@ksi/contract";
+import type {
+  Agent,
+  DeadLetter,
+  KsiEvent,
+  Message,
+  Profile,
+  Run,
+  RunEvent,
+  Session,
+  StateEntry,
+  SystemStatus,
+} from "@ksi/contract";
 import type { OperationExamples } from "../document/document.ts";
 
 const run_id = "0b6f7c4e-5d1a-4f0e-9a57-2f1c8f3f6c10";
@@ -66,6 +77,51 @@ const message: Message = {
   timestamp: accepted,
 };
 
+const correlation_id = "review-4711";
+
+const question: Message = {
+  id: "c7d8e9f0-1a2b-4c3d-8e4f-5a6b7c8d9e0f",
+  source: "planner",
+  target: "critic",
+  capability: ["review"],
+  event_type: "REVIEW",
+  payload: { plan: "Release on Friday." },
+  correlation_id,
+  expires_at: "2026-11-21T10:10:00.000Z",
+  timestamp: accepted,
+};
+
+const reply: Message = {
+  id: "0f1e2d3c-4b5a-4968-8776-655443322110",
+  source: "critic",
+  target: "planner",
+  event_type: "REVIEWED",
+  payload: { verdict: "Not on a Friday." },
+  correlation_id,
+  hops: 1,
+  timestamp: ended,
+};
+
+const dead: DeadLetter = { message, reason: "max_deliveries", deliveries: 10, died_at: ended };
+
+const profile: Profile = {
+  name: "critic",
+  description: "Finds what is wrong with a plan.",
+  model: "sonnet",
+  system_prompt: "You review plans. Name each weakness in a sentence.",
+  capabilities: ["review"],
+  origin: "file",
+};
+
+const entry: StateEntry = {
+  namespace: "plans",
+  key: "release/1.0",
+  version: 3,
+  updated_at: accepted,
+  value: { date: "2026-11-23", approved: true },
+};
+const { value, ...facts } = entry;
+
 const text: RunEvent = {
   id: "9e1d2c3b-4a5f-4e6d-8c7b-0a1b2c3d4e5f",
   source: "ksi",
@@ -83,6 +139,24 @@ const joined: KsiEvent = {
   agent_id: "planner",
   event_type: "agent.joined",
   payload: agent,
+};
+
+const acked: KsiEvent = {
+  id: "2d3c4b5a-6f7e-4b8a-9d0c-1e2f3a4b5c6d",
+  source: "planner",
+  timestamp: ended,
+  agent_id: "planner",
+  target: "user",
+  event_type: "message.acked",
+  payload: { message_id: message.id },
+};
+
+const changed: KsiEvent = {
+  id: "3e4d5c6b-7a8f-4c9b-8e1d-2f3a4b5c6d7e",
+  source: "planner",
+  timestamp: accepted,
+  event_type: "state.set",
+  payload: { namespace: entry.namespace, key: entry.key, version: entry.version },
 };
 
 const published: KsiEvent = {
@@ -168,6 +242,7 @@ export const examples: Readonly<Record<string, OperationExamples>> = {
   "agents.get": answer("agent", agent),
   "agents.list": answer("page", { agents: [agent] }),
   "agents.unregister": answer("unregistered", { status: "unregistered", agent_id: "planner" }),
+  "agents.heartbeat": answer("online", { status: "online", agent_id: "planner", offline_after_ms: 30_000 }),
   "messages.send": {
     request: {
       direct: {
@@ -179,16 +254,96 @@ export const examples: Readonly<Record<string, OperationExamples>> = {
           payload: { content: "Plan the release." },
         },
       },
+      capable: {
+        summary: "To an agent that can do it, for ten minutes",
+        value: {
+          source: "planner",
+          capability: "review",
+          event_type: "REVIEW",
+          payload: { plan: "Release on Friday." },
+          correlation_id,
+          ttl_ms: 600_000,
+          idempotency_key: "review-4711-first",
+        },
+      },
+      several: {
+        summary: "To the agent that can do most of it",
+        value: {
+          source: "planner",
+          capability: ["review", "security"],
+          event_type: "REVIEW",
+          payload: { plan: "Release on Friday." },
+        },
+      },
       broadcast: {
         summary: "To all agents",
         value: { source: "planner", event_type: "BROADCAST", payload: { content: "The plan is ready." } },
       },
     },
-    ...answer("sent", { status: "sent", id: message.id, recipients: 1 }),
+    answers: {
+      200: {
+        direct: { value: { status: "sent", id: message.id, target: "planner", recipients: 1 } },
+        broadcast: { value: { status: "sent", id: message.id, recipients: 3 } },
+      },
+    },
   },
-  "messages.history": answer("page", { messages: [message], next: "1795255200000.17" }),
-  "messages.inbox": answer("message", message),
-  "events.subscribe": { answers: { 200: { joined: { value: joined }, published: { value: published } } } },
+  "messages.request": {
+    request: {
+      review: {
+        value: {
+          source: "planner",
+          capability: "review",
+          event_type: "REVIEW",
+          payload: { plan: "Release on Friday." },
+          timeout_ms: 60_000,
+        },
+      },
+    },
+    ...answer("replied", { status: "replied", id: question.id, reply }),
+  },
+  "messages.history": answer("page", { messages: [message, question, reply], next: "1795255200000.17" }),
+  "messages.inbox": { answers: { 200: { message: { value: message }, question: { value: question } } } },
+  "messages.ack": {
+    request: { done: { value: { ids: [message.id] } } },
+    ...answer("acked", { status: "acked", acked: 1 }),
+  },
+  "messages.deadLetters": answer("page", { dead_letters: [dead] }),
+  "messages.redrive": {
+    request: {
+      all: { summary: "All that there are", value: {} },
+      one: { summary: "Some of them", value: { ids: [message.id] } },
+    },
+    ...answer("redriven", { status: "redriven", redriven: 1 }),
+  },
+  "profiles.list": answer("profiles", {
+    profiles: [profile],
+    problems: [{ file: "teacher.yaml", message: "timeout_ms: must be at least 1" }],
+  }),
+  "profiles.get": answer("profile", profile),
+  "state.get": answer("entry", entry),
+  "state.set": {
+    request: {
+      value: { summary: "Whatever was there", value: { value } },
+      changed: { summary: "Only if nobody has changed it meanwhile", value: { value, if_version: 2 } },
+      created: {
+        summary: "Only if it is not there, and for an hour",
+        value: { value, if_version: 0, ttl_ms: 3_600_000 },
+      },
+    },
+    ...answer("set", { status: "set", ...facts }),
+  },
+  "state.delete": answer("deleted", { status: "deleted", namespace: entry.namespace, key: entry.key }),
+  "state.list": answer("page", { entries: [facts], next: entry.key }),
+  "events.subscribe": {
+    answers: {
+      200: {
+        joined: { value: joined },
+        acked: { value: acked },
+        changed: { value: changed },
+        published: { value: published },
+      },
+    },
+  },
   "events.publish": {
     request: {
       build: { value: { source: "ci", event_type: "x.build.finished", payload: { commit: "4295206", passed: true } } },

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { validate } from "@apidevtools/swagger-parser";
-import { agentEvent, runEvent } from "@ksi/contract";
+import { agentEvent, messageEvent, runEvent, stateEvent } from "@ksi/contract";
 import { createConfig, lintFromString } from "@redocly/openapi-core";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -109,29 +109,43 @@ test("an event is exactly one of the options of the firehose", () => {
   };
   const isValid = ajv.compile({ $ref: "#/components/schemas/Event", components: document.components });
   const isCustom = ajv.compile({ $ref: "#/components/schemas/CustomEvent", components: document.components });
-  const ours = [...runEvent.options, ...agentEvent.options].map(({ shape }) => shape.event_type.value);
+  const options = [runEvent, agentEvent, messageEvent, stateEvent].flatMap((union) => [...union.options]);
+  const ours = options.map(({ shape }) => shape.event_type.value);
   for (const event_type of [...ours, "session.deleted"]) {
     expect([event_type, isCustom({ ...header, event_type, payload: {} })]).toEqual([event_type, false]);
   }
   expect(isValid({ ...header, event_type: "run.text", payload: { text: "a" } })).toBe(true);
   expect(isValid({ ...header, event_type: "session.deleted", payload: {} })).toBe(true);
+  const receipt = { ...header, target: "b", event_type: "message.acked", payload: { message_id: "m" } };
+  expect(isValid(receipt)).toBe(true);
+  expect(isValid({ ...receipt, payload: {} })).toBe(false);
+  const set = { ...header, event_type: "state.set", payload: { namespace: "n", key: "k", version: 1 } };
+  expect(isValid(set)).toBe(true);
+  expect(isValid({ ...set, event_type: "state.deleted" })).toBe(false);
   expect(isValid({ ...header, event_type: "x.mine", payload: 1 })).toBe(true);
   expect(isValid({ ...header, event_type: "run.unknown", payload: {} })).toBe(false);
 });
 
 test("unions of events tell their options by the event's type", () => {
   const { schemas = {} } = document.components;
-  expect(schemas.RunEvent?.discriminator).toMatchObject({
-    propertyName: "event_type",
-    mapping: { "run.text": "#/components/schemas/RunTextEvent" },
-  });
-  expect(Object.keys(schemas.RunEvent?.discriminator?.mapping ?? {})).toHaveLength(runEvent.options.length);
+  const unions = [
+    [schemas.RunEvent, runEvent, { "run.text": "#/components/schemas/RunTextEvent" }],
+    [schemas.MessageEvent, messageEvent, { "message.acked": "#/components/schemas/MessageAckedEvent" }],
+    [schemas.StateEvent, stateEvent, { "state.set": "#/components/schemas/StateSetEvent" }],
+  ] as const;
+  for (const [schema, { options }, mapping] of unions) {
+    expect(schema?.discriminator).toMatchObject({ propertyName: "event_type", mapping });
+    expect(Object.keys(schema?.discriminator?.mapping ?? {})).toHaveLength(options.length);
+  }
 });
 
 test("what comments say in the source is said in the document", () => {
   const { schemas = {} } = document.components;
   expect(schemas.SpawnInput?.properties?.cwd?.description).toMatch(/^Working directory; must lie inside/);
   expect(schemas.RunStartedEvent?.properties?.payload?.description).toMatch(/^`attempt` counts from 1/);
+  expect(schemas.ErrorCode?.description).toContain("- `NO_AGENT`: No online agent has the capability;");
+  expect(schemas.MessageEvent?.description).toMatch(/^Receipts say what became of a message/);
+  expect(schemas.StateFacts?.properties?.version?.description).toMatch(/^Goes up with every/);
   expect(schemas.ErrorCode?.description).toContain("- `HISTORY_TRIMMED`: Events after the given cursor");
 });
 
@@ -142,11 +156,38 @@ test("a stream takes its cursor from the query or a header, and a ticket for the
     "query last_event_id",
     "header Last-Event-ID",
     "query from",
+    "query mode",
+    "query prefetch",
   ]);
   expect(stream?.security).toEqual([{ bearer: [] }, { ticket: [] }]);
   expect(stream?.responses["200"]).toMatchObject({
     content: { "text/event-stream": { schema: { $ref: "#/components/schemas/Message" } } },
   });
+});
+
+test("what JSON Schema cannot say of an input is said in its text", () => {
+  const { schemas = {} } = document.components;
+  expect(schemas.SendInput?.description).toMatch(/`target` or to a `capability`, which exclude each other/);
+  expect(schemas.RequestInput?.description).toMatch(/one of the two must be given, and not both/);
+  const send = operations.find(({ operationId }) => operationId === "messages_send");
+  expect(send?.description).toContain("Not with both, which is 422");
+  expect(send?.responses).toHaveProperty("422");
+  const { anyOf = [] } = schemas.SendInput?.properties?.capability ?? {};
+  expect(anyOf).toEqual([
+    { $ref: "#/components/schemas/Capability" },
+    expect.objectContaining({ type: "array", items: { $ref: "#/components/schemas/Capability" } }),
+  ]);
+});
+
+test("a PUT has what names it in the path, and the rest in the body", () => {
+  const set = document.paths["/api/v1/state/{namespace}/{key}"]?.put;
+  expect(set?.parameters?.map(({ in: where, name }) => `${where} ${name}`)).toEqual(["path namespace", "path key"]);
+  expect(set?.requestBody?.required).toBe(true);
+  const body = set?.requestBody?.content["application/json"]?.schema;
+  expect(Object.keys(body?.properties ?? {})).toEqual(["value", "if_version", "ttl_ms", "source"]);
+  expect(body?.required).toEqual(["value"]);
+  const deleted = document.paths["/api/v1/state/{namespace}/{key}"]?.delete;
+  expect(deleted?.parameters?.map(({ in: where, name }) => `${where} ${name}`)).toContain("query if_version");
 });
 
 const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";

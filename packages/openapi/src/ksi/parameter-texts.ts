@@ -5,5 +5,6 @@ export const parameterTexts: Readonly<Record<string, string>> = {
   status: "Only those with this status.",
   types: "Names of events, or beginnings of names followed by `*`. One that matches is enough.",
   source: "Only from this source.",
+  target: "Only messages to this agent, and receipts for messages from it.",
   from: "Where to start without a cursor.",
 };

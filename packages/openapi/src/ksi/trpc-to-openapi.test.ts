@@ -48,9 +48,11 @@ const explanations: readonly Explanation[] = [
   },
   {
     what: "the body of errors",
-    why: "Ours is `{error: {code, message, …}}`, as all doors of KSI answer; theirs is trpc-to-openapi's own.",
+    why:
+      "Ours is `{error: {code, message, …}}`, as all doors of KSI answer, and a 429 has `retry-after`; theirs is " +
+      "trpc-to-openapi's own.",
     is: ({ at, ours, theirs }) =>
-      /^responses [45]\d\d (description|content)/.test(at) && (ours ?? theirs) !== undefined,
+      /^responses ([45]\d\d (description|content)|429 headers)/.test(at) && (ours ?? theirs) !== undefined,
   },
   {
     what: "errors that they do not list",
@@ -64,13 +66,16 @@ const explanations: readonly Explanation[] = [
     what: "404 for lists",
     why: "They guess it for every GET with an input. A list that has nothing is an empty page.",
     is: ({ operation, at, ours, theirs }) =>
-      at === "responses 404" && !ours && theirs !== undefined && /^GET [^{]*$/.test(operation),
+      at === "responses 404" &&
+      !ours &&
+      theirs !== undefined &&
+      /^GET ([^{]*|\/api\/v1\/state\/\{namespace\})$/.test(operation),
   },
   {
     what: "400 for calls without input",
     why: "Without an input there is nothing that could not be read: neither a query nor a body is looked at.",
     is: ({ operation, at, ours, theirs }) =>
-      at === "responses 400" && !ours && theirs !== undefined && /(status|shutdown)$/.test(operation),
+      at === "responses 400" && !ours && theirs !== undefined && /(status|shutdown|profiles)$/.test(operation),
   },
   {
     what: "closed objects in answers",
@@ -98,7 +103,7 @@ const explanations: readonly Explanation[] = [
     what: "a body whose fields may all be left out",
     why: "They require it, since the input as a whole has a field in the path. The body may be left out too.",
     is: ({ operation, at, ours, theirs }) =>
-      at === "requestBody required" && !ours && theirs === true && operation === "POST /api/v1/runs/{run_id}/cancel",
+      at === "requestBody required" && !ours && theirs === true && /^POST .*\/(cancel|redrive)$/.test(operation),
   },
 ];
 
@@ -199,14 +204,21 @@ function resolve(document: Json, node: unknown, within: readonly string[]): unkn
 function collect(differences: Difference[], difference: Difference): void {
   const { operation, at, ours, theirs } = difference;
   if (JSON.stringify(ours) === JSON.stringify(theirs)) return;
-  if (!isObject(ours) || !isObject(theirs)) {
+  const [left, right] = [partsOf(ours, theirs), partsOf(theirs, ours)];
+  if (!left || !right) {
     differences.push(difference);
     return;
   }
-  for (const key of new Set([...Object.keys(ours), ...Object.keys(theirs)])) {
+  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
     const path = at === "" ? key : `${at} ${key}`;
-    collect(differences, { operation, at: path, ours: ours[key], theirs: theirs[key] });
+    collect(differences, { operation, at: path, ours: left[key], theirs: right[key] });
   }
+}
+
+/** What can be compared one by one. Lists of another length differ as a whole. */
+function partsOf(value: unknown, other: unknown): Json | undefined {
+  if (Array.isArray(value)) return Array.isArray(other) && value.length === other.length ? { ...value } : undefined;
+  return isObject(value) ? value : undefined;
 }
 
 function isObject(value: unknown): value is Json {
