@@ -23,14 +23,9 @@ export type {
   Usage,
 } from "@ksi/contract";
 export { type ErrorCode, type ErrorDetails, isErrorCode, KsiError, type RunErrorCode } from "@ksi/contract/errors";
+export type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./api.ts";
 export type { CallOptions } from "./call.ts";
-export {
-  type AttachOptions,
-  createKsiClient,
-  type KsiClient,
-  type KsiClientOptions,
-  type RunRequest,
-} from "./client.ts";
+export { createKsiClient } from "./client.ts";
 export type { EventStream, FollowOptions, Gap } from "./event-stream.ts";
 export type { OutputSchema } from "./output-schema.ts";
 export type { CancelOptions, RunHandle, RunResult } from "./run.ts";

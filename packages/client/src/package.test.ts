@@ -23,7 +23,7 @@ test("the built code takes values only from the contract's errors and from what 
 });
 
 test("the built types name the router instead of holding a copy of it", async () => {
-  const types = (await readAll(".d.ts")).get("client.d.ts") ?? "";
+  const types = (await readAll(".d.ts")).get("api.d.ts") ?? "";
   expect(types).toContain("readonly trpc: TRPCClient<AppRouter>");
   expect(types).not.toMatch(/BuiltRouter|TRPCQueryProcedure|ZodObject/);
   expect(types.length).toBeLessThan(12_000);
