@@ -1,18 +1,28 @@
 /** What a client offers: its options, and every call by name. */
 import type {
+  Acked,
+  AckInput,
   Agent,
   AgentsPage,
   AppRouter,
   CancelOutput,
+  DeadLettersPage,
   EventFilter,
   Health,
+  Heartbeat,
   KsiEvent,
   Message,
   MessagesPage,
+  Profile,
+  ProfilesList,
   Published,
   PublishInput,
+  RedriveInput,
+  Redriven,
   Registered,
   RegisterRequest,
+  Replied,
+  RequestRequest,
   Run,
   RunsPage,
   SendInput,
@@ -23,6 +33,12 @@ import type {
   SessionsPage,
   ShutdownOutput,
   SpawnRequest,
+  StateDeleted,
+  StateDeleteInput,
+  StateEntry,
+  StatePage,
+  StateSet,
+  StateSetInput,
   SystemStatus,
   Unregistered,
 } from "@ksi/contract";
@@ -31,6 +47,7 @@ import type { inferRouterInputs } from "@trpc/server";
 import type { CallOptions } from "./call.ts";
 import type { EventStream, FollowOptions } from "./event-stream.ts";
 import type { Fetch } from "./guarded-fetch.ts";
+import type { CallsOver } from "./links.ts";
 import type { OutputSchema } from "./output-schema.ts";
 import type { CancelOptions, RunHandle } from "./run.ts";
 import type { Connection, WebSocketClass } from "./socket.ts";
@@ -47,8 +64,15 @@ export interface KsiClientOptions {
   /** Told whenever the state of the WebSocket changes, and at each try that failed. */
   onConnection?: ((connection: Connection) => void) | undefined;
   /**
-   * How often a call that may be repeated (a query, or `run`, which carries an idempotency key) is made again when the
-   * daemon cannot be reached, is restarting, or has lost its store. Default 4, which takes about 4 s.
+   * What calls travel over. With `websocket` they share the one that events come over, which saves each an HTTP request:
+   * for agents that talk a lot. It stays open for 3 s after the last call, and keeps a program for as long that does not
+   * close its client. Inputs of more than 16 kB go over HTTP all the same. Default `http`.
+   */
+  calls?: CallsOver | undefined;
+  /**
+   * How often a call that may be repeated (a query, or one that does nothing twice, such as `run` and `messages.send`,
+   * which carry an idempotency key) is made again when the daemon cannot be reached, is restarting, or has lost its
+   * store. Default 4, which takes about 4 s.
    */
   retries?: number | undefined;
 }
@@ -67,8 +91,8 @@ export interface AttachOptions<Output = unknown> extends CallOptions {
 type Inputs = inferRouterInputs<AppRouter>;
 
 /**
- * Every call takes an AbortSignal and rejects with a KsiError; see the list of codes there. Calls that only read are
- * repeated for a while when the daemon is away; calls that change something are not, `run` excepted.
+ * Every call takes an AbortSignal and rejects with a KsiError; see the list of codes there. Calls that only read, and
+ * those that say "repeated", are made again for a while when the daemon is away; all others are made once.
  */
 export interface KsiClient extends AsyncDisposable {
   /**
@@ -104,21 +128,59 @@ export interface KsiClient extends AsyncDisposable {
     delete(sessionId: string, options?: CallOptions): Promise<SessionDeleted>;
   };
   readonly agents: {
-    /** A known id gets this profile, these capabilities and metadata instead; its inbox stays. */
+    /** A known id gets this profile, these capabilities and metadata instead; its inbox stays. Repeated. */
     register(input: RegisterRequest, options?: CallOptions): Promise<Registered>;
     /** Forgets the agent and its inbox. */
     unregister(agentId: string, options?: CallOptions): Promise<Unregistered>;
     get(agentId: string, options?: CallOptions): Promise<Agent>;
-    /** In order of agent_id. */
+    /** In order of agent_id; with filters only those that match each. */
     list(input?: Inputs["agents"]["list"], options?: CallOptions): Promise<AgentsPage>;
+    /** A sign of life, for an agent that does not follow its inbox all the time: one that does needs none. Repeated. */
+    heartbeat(agentId: string, options?: CallOptions): Promise<Heartbeat>;
     /** The agent's messages, from the oldest kept on unless told otherwise, and then as they come. Never ends by itself. */
     inbox(agentId: string, options?: FollowOptions): EventStream<Message>;
   };
   readonly messages: {
-    /** To one agent, or without `target` to every registered agent but the source. */
+    /**
+     * To `target`, to the best of the online agents with a `capability` (`NO_AGENT` lists what there is), or without
+     * either to every registered agent but the source. Without an `idempotency_key` of yours it gets a random one, so it
+     * is repeated and never sent twice. `INBOX_FULL`, `RATE_LIMITED` and `LOOP_DETECTED` refuse it.
+     */
     send(input: SendInput, options?: CallOptions): Promise<Sent>;
-    /** Oldest first. */
+    /**
+     * Sends, and waits up to `timeout_ms` (default 30 s, at most 10 min) for the first answer: a message with the same
+     * `correlation_id` to the source, which need not be registered for it. `TIMEOUT` where none came; the message stays
+     * sent, and `details.message_id` names it. From 50 s on it waits over the WebSocket, since what is between may end
+     * an HTTP request that stays silent for a minute.
+     */
+    request(input: RequestRequest, options?: CallOptions): Promise<Replied>;
+    /** Direct ones and broadcasts that match each filter, oldest first. With filters a page may be short and have a `next`. */
     history(input?: Inputs["messages"]["history"], options?: CallOptions): Promise<MessagesPage>;
+    /** These are not delivered again, to any consumer of the inbox. Repeated. */
+    ack(input: AckInput, options?: CallOptions): Promise<Acked>;
+    /** Messages that cannot be delivered any more, oldest first, and why. */
+    deadLetters(input: Inputs["messages"]["deadLetters"], options?: CallOptions): Promise<DeadLettersPage>;
+    /** Puts dead letters, all unless `ids` names some, back at the end of the inbox. Repeated. */
+    redrive(input: RedriveInput, options?: CallOptions): Promise<Redriven>;
+  };
+  /** JSON that agents share, by namespace and key. */
+  readonly state: {
+    /** `NOT_FOUND` where the key is not there. */
+    get(namespace: string, key: string, options?: CallOptions): Promise<StateEntry>;
+    /**
+     * With `if_version` it is set only if the key has that version (0: is not there); `CONFLICT` has the version that it
+     * has in `details.version`. Such a set is repeated; where an answer was lost, the conflict may be with itself.
+     */
+    set(input: StateSetInput, options?: CallOptions): Promise<StateSet>;
+    /** As `set`; `NOT_FOUND` where the key is not there. */
+    delete(input: StateDeleteInput, options?: CallOptions): Promise<StateDeleted>;
+    /** Keys without their values, in order. `next` of the answer is `after` of the next page. */
+    list(input: Inputs["state"]["list"], options?: CallOptions): Promise<StatePage>;
+  };
+  readonly profiles: {
+    /** Presets for runs and agents, and files that are none. */
+    list(options?: CallOptions): Promise<ProfilesList>;
+    get(name: string, options?: CallOptions): Promise<Profile>;
   };
   readonly events: {
     /** The firehose: every change of state and every message, but no text of runs. From now on unless told otherwise. */
@@ -136,7 +198,7 @@ export interface KsiClient extends AsyncDisposable {
 
   /** The raw tRPC client, for what has no method here. Rejects with TRPCClientError, and repeats nothing. */
   readonly trpc: TRPCClient<AppRouter>;
-  /** Where the WebSocket of the subscriptions stands. */
+  /** Where the WebSocket stands. */
   readonly connection: Connection;
   /** Ends all loops, cancels all calls and closes the WebSocket; nothing is left that would keep a process alive. */
   close(): Promise<void>;

@@ -13,17 +13,19 @@ export interface CallPolicy {
   signals: readonly AbortSignal[];
   /** How often it is made again after a failure that passes by itself; 0 where a repeat could do something twice. */
   retries: number;
+  /** How long one attempt may take. Default 75 s: longer than the server holds any request that does not say so (55 s). */
+  attemptTimeoutMs?: number | undefined;
 }
 
-/** Longer than the server holds any request (55 s). */
-const attemptTimeoutMs = 75_000;
+const defaultAttemptTimeoutMs = 75_000;
 
 export async function call<T>(attempt: (signal: AbortSignal) => Promise<T>, policy: CallPolicy): Promise<T> {
+  const { attemptTimeoutMs = defaultAttemptTimeoutMs } = policy;
   const { signal, unlink } = joinSignals(policy.signals);
   try {
     for (let failures = 0; ; failures++) {
       try {
-        return await withDeadline(attempt, signal);
+        return await withDeadline(attempt, signal, attemptTimeoutMs);
       } catch (thrown) {
         const error = toKsiError(thrown);
         if (signal.aborted || failures >= policy.retries || !isTransient(error)) throw error;
@@ -50,7 +52,11 @@ export function joinSignals(signals: readonly AbortSignal[]): { signal: AbortSig
 }
 
 /** Settles with the attempt, the abort or the deadline. tRPC alone would keep a call of a batch until its neighbours end. */
-function withDeadline<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+function withDeadline<T>(
+  attempt: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+  timeoutMs: number,
+): Promise<T> {
   const controller = new AbortController();
   return new Promise<T>((resolve, reject) => {
     const stop = (error: KsiError) => {
@@ -60,8 +66,8 @@ function withDeadline<T>(attempt: (signal: AbortSignal) => Promise<T>, signal: A
     const onAbort = () => stop(cancelled(signal.reason));
     if (signal.aborted) return onAbort();
     const timer = setTimeout(
-      () => stop(new KsiError("TIMEOUT", `The daemon gave no answer within ${attemptTimeoutMs / 1000} s.`)),
-      attemptTimeoutMs,
+      () => stop(new KsiError("TIMEOUT", `The daemon gave no answer within ${timeoutMs / 1000} s.`)),
+      timeoutMs,
     );
     signal.addEventListener("abort", onAbort, { once: true });
     attempt(controller.signal)

@@ -2,11 +2,11 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Json, KsiError } from "@ksi/contract";
 import { until } from "@ksi/testing";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { WebSocket as WsWebSocket } from "ws";
 import { z } from "zod";
 import { createKsiClient, type Image, type KsiClient } from "./index.ts";
-import { aRun, type FakeDaemon, finalEvent, startFakeDaemon, texts } from "./testing/fake-daemon.ts";
+import { aMessage, aRun, type FakeDaemon, finalEvent, startFakeDaemon, texts } from "./testing/fake-daemon.ts";
 
 const connect = ({ url, token }: FakeDaemon, retries?: number): KsiClient => createKsiClient({ url, token, retries });
 
@@ -31,13 +31,84 @@ test("two equal requests are two runs, and an idempotency key of the caller's is
   expect(daemon.spawned.at(-1)?.idempotency_key).toBe("mine");
 });
 
-test("a message whose answer was lost is not sent again", async () => {
+test("a message whose answer was lost is asked for again and sent once", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  daemon.faults.loseAnswers = 2;
+  const message = { source: "alice", target: "bob", event_type: "HELLO", payload: {} };
+  const sent = await ksi.messages.send(message);
+  expect(daemon.sent).toHaveLength(3);
+  const keys = new Set(daemon.sent.map(({ idempotency_key }) => idempotency_key));
+  expect([...keys]).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)]);
+  expect((await ksi.messages.send(message)).id).not.toBe(sent.id);
+  await ksi.messages.send({ ...message, idempotency_key: "mine" });
+  expect(daemon.sent.at(-1)?.idempotency_key).toBe("mine");
+});
+
+const bob = { agent_id: "bob" };
+const room = { namespace: "room", key: "k" };
+const request = { source: "alice", target: "bob", event_type: "x.sum", payload: [2, 2] };
+
+test.for<[name: string, isRepeated: boolean, make: (ksi: KsiClient) => Promise<unknown>]>([
+  ["agents.register", true, (ksi) => ksi.agents.register(bob)],
+  ["agents.heartbeat", true, (ksi) => ksi.agents.heartbeat("bob")],
+  ["messages.ack", true, (ksi) => ksi.messages.ack({ ...bob, ids: [aMessage(1).id] })],
+  ["messages.redrive", true, (ksi) => ksi.messages.redrive(bob)],
+  ["state.get", true, (ksi) => ksi.state.get("room", "k")],
+  ["state.set with if_version", true, (ksi) => ksi.state.set({ ...room, value: 1, if_version: 0 })],
+  ["state.set", false, (ksi) => ksi.state.set({ ...room, value: 1 })],
+  ["state.delete with if_version", true, (ksi) => ksi.state.delete({ ...room, if_version: 1 })],
+  ["state.delete", false, (ksi) => ksi.state.delete(room)],
+  ["messages.request", false, (ksi) => ksi.messages.request(request)],
+])("a lost answer to %s: is it asked for again? %s", async ([name, isRepeated, make]) => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   daemon.faults.loseAnswers = 1;
-  const sending = ksi.messages.send({ source: "alice", target: "bob", event_type: "HELLO", payload: {} });
-  await expect(sending).rejects.toMatchObject({ code: "CONNECTION_LOST" });
-  expect(daemon.sent).toHaveLength(1);
+  const outcome = await make(ksi).then(
+    () => "answered",
+    (error: unknown) => KsiError.from(error).code,
+  );
+  expect(outcome).toBe(isRepeated ? "answered" : "CONNECTION_LOST");
+  const path = name.split(" ")[0] ?? "";
+  expect(daemon.requests.filter((url) => url.includes(path))).toHaveLength(isRepeated ? 2 : 1);
+});
+
+test("a request is answered with the reply, and given up some time after the daemon should have", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  expect((await ksi.messages.request(request)).reply).toMatchObject({ source: "bob", target: "alice" });
+  daemon.faults.resultGate = new Promise(() => {});
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    for (const [timeout_ms, lastsMs] of [
+      [undefined, 45_000],
+      [20_000, 35_000],
+    ] as const) {
+      const codes: string[] = [];
+      const asked = daemon.requested.length;
+      const waiting = ksi.messages.request({ ...request, ...(timeout_ms && { timeout_ms }) });
+      const told = waiting.catch((error: unknown) => codes.push(KsiError.from(error).code));
+      while (daemon.requested.length === asked) await new Promise((resolve) => setImmediate(resolve));
+      await vi.advanceTimersByTimeAsync(lastsMs - 1);
+      expect(codes).toEqual([]);
+      await vi.advanceTimersByTimeAsync(1);
+      await told;
+      expect(codes).toEqual(["TIMEOUT"]);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a request that waits for longer than an HTTP request may be silent waits over the WebSocket", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  await ksi.messages.request({ ...request, timeout_ms: 50_001 });
+  expect(daemon.requested).toMatchObject([{ timeout_ms: 50_001 }]);
+  expect(daemon.requests).toEqual([]);
+  await ksi.messages.request({ ...request, timeout_ms: 50_000 });
+  expect(daemon.requests).toHaveLength(1);
+  await until(() => daemon.sockets === 0);
 });
 
 test("queries and spawns are repeated while the store is away or the daemon restarts, and refusals are not", async () => {

@@ -3,7 +3,7 @@ import type { AppRouter, KsiEvent, Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { createTRPCClient } from "@trpc/client";
 import type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./api.ts";
-import { type CallOptions, call } from "./call.ts";
+import { type CallOptions, type CallPolicy, call } from "./call.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
 import { createLinks } from "./links.ts";
@@ -12,30 +12,46 @@ import { createRunHandle, type RunHandle } from "./run.ts";
 import { createSocket } from "./socket.ts";
 
 const defaultRetries = 4;
+/** `limits.requestMsDefault` of the contract, of which the client takes only types. */
+const defaultRequestMs = 30_000;
+/** How long the WebSocket stays open for a next follow; and for a next call, which may come after some thought. */
+const followsIdleMs = 200;
+const callsIdleMs = 3_000;
+/** How much longer than the daemon a client waits for an answer to `messages.request`. */
+const graceMs = 15_000;
 
 /**
- * Makes a client. Opens nothing yet: calls go over HTTP as they are made, and the WebSocket is open only while something
- * is followed. Throws `INVALID_INPUT` for a url that is none.
+ * Makes a client. Opens nothing yet: calls go over HTTP as they are made, unless told otherwise, and the WebSocket is open
+ * only while something uses it. Throws `INVALID_INPUT` for a url that is none.
  */
 export function createKsiClient(options: KsiClientOptions): KsiClient {
-  const { token, webSocket, onConnection, retries = defaultRetries } = options;
+  const { token, webSocket, onConnection, retries = defaultRetries, calls = "http" } = options;
   const url = endpoint(options.url);
-  const socket = createSocket({ url: toWebSocketUrl(url), token, webSocket, onConnection });
+  const idleMs = calls === "http" ? followsIdleMs : callsIdleMs;
+  const socket = createSocket({ url: toWebSocketUrl(url), token, webSocket, onConnection, idleMs });
   const trpc = createTRPCClient<AppRouter>({
-    links: createLinks({ url, token, fetch: createGuardedFetch(url, options.fetch), socket }),
+    links: createLinks({ url, token, fetch: createGuardedFetch(url, options.fetch), socket, calls }),
   });
   const closing = new AbortController();
   const closed = closing.signal;
 
   type Attempt<T> = (options: { signal: AbortSignal }) => Promise<T>;
-  const make = <T>(attempt: Attempt<T>, { signal }: CallOptions, times: number) =>
+  const make = <T>(attempt: Attempt<T>, { signal }: CallOptions, policy: Omit<CallPolicy, "signals">) =>
     call((attemptSignal) => attempt({ signal: attemptSignal }), {
       signals: signal ? [closed, signal] : [closed],
-      retries: times,
+      ...policy,
     });
-  const once = <T>(callOptions: CallOptions | undefined, attempt: Attempt<T>) => make(attempt, callOptions ?? {}, 0);
-  const again = <T>(callOptions: CallOptions | undefined, attempt: Attempt<T>) =>
-    make(attempt, callOptions ?? {}, retries);
+  const once = <T>(callOptions: CallOptions = {}, attempt: Attempt<T>, attemptTimeoutMs?: number) =>
+    make(attempt, callOptions, { retries: 0, attemptTimeoutMs });
+  const again = <T>(callOptions: CallOptions = {}, attempt: Attempt<T>) => make(attempt, callOptions, { retries });
+  /** Where the version was said, a repeat changes nothing that has been changed since. */
+  const ifVersioned = ({ if_version }: { if_version?: number | undefined }) =>
+    if_version === undefined ? once : again;
+
+  const send: KsiClient["messages"]["send"] = (input, callOptions) => {
+    const keyed = { idempotency_key: randomKey(), ...input };
+    return again(callOptions, (o) => trpc.messages.send.mutate(keyed, o));
+  };
 
   async function run<Output>(request: RunRequest<Output>, callOptions?: CallOptions): Promise<RunHandle<Output>> {
     const { output, ...spawn } = request;
@@ -74,10 +90,11 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       delete: (session_id, c) => once(c, (o) => trpc.sessions.delete.mutate({ session_id }, o)),
     },
     agents: {
-      register: (input, c) => once(c, (o) => trpc.agents.register.mutate(input, o)),
+      register: (input, c) => again(c, (o) => trpc.agents.register.mutate(input, o)),
       unregister: (agent_id, c) => once(c, (o) => trpc.agents.unregister.mutate({ agent_id }, o)),
       get: (agent_id, c) => again(c, (o) => trpc.agents.get.query({ agent_id }, o)),
       list: (input = {}, c) => again(c, (o) => trpc.agents.list.query(input, o)),
+      heartbeat: (agent_id, c) => again(c, (o) => trpc.agents.heartbeat.mutate({ agent_id }, o)),
       inbox: (agent_id, follow = {}) =>
         createEventStream<Message>(
           { subscribe: (start, handlers) => trpc.messages.inbox.subscribe({ agent_id, ...start }, handlers) },
@@ -86,8 +103,23 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
         ),
     },
     messages: {
-      send: (input, c) => once(c, (o) => trpc.messages.send.mutate(input, o)),
+      send,
+      request: (input, c) =>
+        once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
       history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),
+      ack: (input, c) => again(c, (o) => trpc.messages.ack.mutate(input, o)),
+      deadLetters: (input, c) => again(c, (o) => trpc.messages.deadLetters.query(input, o)),
+      redrive: (input, c) => again(c, (o) => trpc.messages.redrive.mutate(input, o)),
+    },
+    state: {
+      get: (namespace, key, c) => again(c, (o) => trpc.state.get.query({ namespace, key }, o)),
+      set: (input, c) => ifVersioned(input)(c, (o) => trpc.state.set.mutate(input, o)),
+      delete: (input, c) => ifVersioned(input)(c, (o) => trpc.state.delete.mutate(input, o)),
+      list: (input, c) => again(c, (o) => trpc.state.list.query(input, o)),
+    },
+    profiles: {
+      list: (c) => again(c, (o) => trpc.profiles.list.query(undefined, o)),
+      get: (name, c) => again(c, (o) => trpc.profiles.get.query({ name }, o)),
     },
     events: {
       subscribe: (filter = {}, follow = {}) =>

@@ -1,8 +1,9 @@
-/** Which way each call takes: subscriptions over the one WebSocket, all else over HTTP. */
+/** Which way each call takes: subscriptions over the one WebSocket, all else over HTTP unless told otherwise. */
 import type { AppRouter } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { httpBatchLink, httpLink, type Operation, splitLink, type TRPCLink, wsLink } from "@trpc/client";
 import superjson from "superjson";
+import { createCallWindow, jsonLength } from "./call-window.ts";
 import type { GuardedFetch } from "./guarded-fetch.ts";
 import type { Socket } from "./socket.ts";
 
@@ -11,21 +12,29 @@ export interface LinkOptions {
   token: string | undefined;
   fetch: GuardedFetch;
   socket: Socket;
+  calls: CallsOver;
 }
+
+/** What queries and mutations travel over. */
+export type CallsOver = "http" | "websocket";
 
 /** Calls of one HTTP request at the most; the server takes as many. */
 const maxBatchSize = 10;
 /** Together with the headers below the 16 kB that Node takes before the body. */
 const maxUrlLength = 8_000;
-/** A larger input travels alone, so that a batch stays far below the limit of a body. */
+/** A larger input travels alone and over HTTP, so that batches and frames stay far below the limit of a body. */
 const maxBatchedInputChars = 16_384;
+/** At up to three bytes a character, two thirds of the largest frame that the daemon takes. */
+const maxUnansweredChars = 2_000_000;
+/** Proxies end an HTTP request that stays silent for a minute, and Node's fetch itself one of five. */
+const longestHttpWaitMs = 50_000;
 
 const transformer = {
   input: { serialize: serializeInput, deserialize: superjson.deserialize },
   output: superjson,
 };
 
-export function createLinks({ url, token, fetch, socket }: LinkOptions): TRPCLink<AppRouter>[] {
+export function createLinks({ url, token, fetch, socket, calls }: LinkOptions): TRPCLink<AppRouter>[] {
   const http = {
     url,
     fetch,
@@ -34,8 +43,8 @@ export function createLinks({ url, token, fetch, socket }: LinkOptions): TRPCLin
   };
   return [
     splitLink({
-      condition: ({ type }) => type === "subscription",
-      true: [socket.counting, wsLink({ client: socket.client, transformer })],
+      condition: (op) => op.type === "subscription" || waitsLong(op) || (calls === "websocket" && isSmall(op)),
+      true: [createCallWindow(maxUnansweredChars), socket.counting, wsLink({ client: socket.client, transformer })],
       false: splitLink({
         condition: mayShareARequest,
         true: httpBatchLink({ ...http, maxItems: maxBatchSize, maxURLLength: maxUrlLength }),
@@ -46,22 +55,22 @@ export function createLinks({ url, token, fetch, socket }: LinkOptions): TRPCLin
 }
 
 /**
- * A batch answers when its slowest call does, and `runs.result` waits for a run. Collecting one takes a timer's tick,
- * which is longer than a daemon on the same machine takes to accept a run.
+ * A batch answers when its slowest call does, and these wait for others. Collecting one takes a timer's tick, which is
+ * longer than a daemon on the same machine takes to accept a run; acknowledgements are collected before they come here.
  */
-const alone = new Set(["runs.result", "runs.spawn"]);
+const alone = new Set(["runs.result", "runs.spawn", "messages.request", "messages.ack"]);
 
-function mayShareARequest({ path, input }: Operation): boolean {
-  return !alone.has(path) && jsonLength(input) <= maxBatchedInputChars;
+function mayShareARequest(op: Operation): boolean {
+  return !alone.has(op.path) && isSmall(op);
 }
 
-/** Infinite for what JSON cannot hold, such as a bigint: superjson can, and the daemon says what is wrong with it. */
-function jsonLength(input: unknown): number {
-  try {
-    return JSON.stringify(input ?? null).length;
-  } catch {
-    return Number.POSITIVE_INFINITY;
-  }
+function isSmall({ input }: Operation): boolean {
+  return jsonLength(input) <= maxBatchedInputChars;
+}
+
+function waitsLong({ path, input }: Operation): boolean {
+  if (path !== "messages.request" || typeof input !== "object" || input === null) return false;
+  return "timeout_ms" in input && typeof input.timeout_ms === "number" && input.timeout_ms > longestHttpWaitMs;
 }
 
 /** What superjson refuses (a key `constructor`, say) would otherwise look like a connection that broke. */

@@ -1,9 +1,11 @@
 /**
- * The one WebSocket that all subscriptions of a client share.
+ * The one WebSocket of a client, which all subscriptions share, and calls where they travel over it.
  *
- * It opens with the first subscription and closes 200 ms after the last, so that a program that is done can exit.
- * States: `idle` (nothing follows) → `connecting` → `open` → after a cut `connecting` again, for as long as something
- * follows. tRPC's client moves the subscriptions to the new socket, each with the id of the last event it had.
+ * It opens with the first of them and closes shortly after the last, so that a program that is done can exit.
+ * States: `idle` (nothing uses it) → `connecting` → `open` → after a cut `connecting` again, for as long as something
+ * follows, else `idle`. tRPC's client moves the subscriptions to the new socket, each with the id of the last event it
+ * had. A call that the cut left without an answer fails, and so does one that still waits for a socket when a try to
+ * connect does: whether it is made again is decided where calls are made.
  *
  * The waits between tries are taken inside the `url` callback, since those that tRPC's client takes by itself cannot be
  * ended: a closed client would hold its process for that long.
@@ -11,7 +13,7 @@
 import type { AppRouter } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { createWSClient, TRPCClientError, type TRPCLink, type TRPCWebSocketClient } from "@trpc/client";
-import { observable } from "@trpc/server/observable";
+import { observable, type Unsubscribable } from "@trpc/server/observable";
 import { backoffMs, delay } from "./delay.ts";
 
 /** The WebSocket class of browsers and of Node 22 or newer, or that of the package `ws`. */
@@ -28,26 +30,28 @@ export interface SocketOptions {
   token: string | undefined;
   webSocket: WebSocketClass | undefined;
   onConnection: ((connection: Connection) => void) | undefined;
+  /** How long it stays open when nothing uses it. */
+  idleMs: number;
 }
 
 export interface Socket {
   readonly client: TRPCWebSocketClient;
-  /** To be put before `wsLink`: counts what follows. */
+  /** To be put before `wsLink`: counts what uses the socket. */
   readonly counting: TRPCLink<AppRouter>;
   readonly connection: Connection;
   /** Resolves when the socket is closed, or after 2 s if the other side does not answer. */
   close(): Promise<void>;
 }
 
-const idleMs = 200;
 const connectDeadlineMs = 15_000;
 const closeDeadlineMs = 2_000;
 /** tRPC starts it together with the socket; ours closes much earlier. */
 const never = 2 ** 31 - 1;
 
-export function createSocket({ url, token, webSocket, onConnection }: SocketOptions): Socket {
+export function createSocket({ url, token, webSocket, onConnection, idleMs }: SocketOptions): Socket {
   const sockets = new Set<WebSocket>();
   let connection: Connection = { state: "idle" };
+  let users = 0;
   let following = 0;
   let failures = 0;
   let idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -58,12 +62,12 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
     url: async () => {
       const { signal } = waiting;
       if (failures > 0) await delay(backoffMs(failures - 1), signal);
-      if (signal.aborted) throw new KsiError("CANCELLED", "Nothing follows any more.");
+      if (signal.aborted) throw new KsiError("CANCELLED", "Nothing uses the WebSocket any more.");
       return url.href;
     },
     ...(token !== undefined && { connectionParams: { token } }),
     // A runtime without one (Node 20) can still make calls: what follows is refused below, before this class is used.
-    WebSocket: Base ? trackedClass(Base, sockets, () => failures++) : (Object as unknown as typeof WebSocket),
+    WebSocket: Base ? trackedClass(Base, sockets, { onOpen, onLost }) : (Object as unknown as typeof WebSocket),
     retryDelayMs: () => 0,
     lazy: { enabled: true, closeMs: never },
     // A consumer that blocks its thread for some seconds must not look like a dead connection.
@@ -71,16 +75,25 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
   });
 
   client.connectionState.subscribe({
-    next: ({ state, error }) => {
-      const next: Connection = {
-        state: state === "pending" ? "open" : state,
-        ...(error && { error: unreachable(url, error) }),
-      };
-      if (next.state === connection.state && !next.error) return;
-      connection = next;
-      onConnection?.(connection);
-    },
+    next: ({ state, error }) =>
+      tell({ state: state === "pending" ? "open" : state, ...(error && { error: unreachable(url, error) }) }),
   });
+
+  function tell(next: Connection) {
+    if (next.state === connection.state && !next.error) return;
+    connection = next;
+    onConnection?.(connection);
+  }
+
+  // tRPC tells nothing of a socket that is closed in order while nothing follows, nor of the one that takes its place.
+  function onOpen() {
+    tell({ state: "open" });
+  }
+
+  function onLost() {
+    failures++;
+    if (following === 0 && connection.state === "open") tell({ state: "idle" });
+  }
 
   async function close() {
     clearTimeout(idleTimer);
@@ -99,21 +112,46 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
     ({ op, next }) =>
       observable((observer) => {
         if (!Base) return observer.error(TRPCClientError.from(noWebSocket()));
+        const isCall = op.type !== "subscription";
+        let subscription: Unsubscribable | undefined;
+        let tries: Unsubscribable | undefined;
         clearTimeout(idleTimer);
-        if (following++ === 0 && waiting.signal.aborted) waiting = new AbortController();
-        const subscription = next(op).subscribe({
-          ...observer,
-          next(envelope) {
-            // An open socket proves little: a proxy may accept it and then find no daemon.
-            if (envelope.result.type === "started") failures = 0;
-            observer.next(envelope);
-          },
-        });
-        return () => {
-          subscription.unsubscribe();
-          if (--following === 0) idleTimer = setTimeout(() => void close(), idleMs);
+        if (users++ === 0 && waiting.signal.aborted) waiting = new AbortController();
+        if (!isCall) following++;
+        const leave = () => {
+          tries?.unsubscribe();
+          subscription?.unsubscribe();
+          if (!isCall) following--;
+          if (--users === 0) idleTimer = setTimeout(() => void close(), idleMs);
         };
+        try {
+          subscription = next(op).subscribe({
+            ...observer,
+            next(envelope) {
+              // An open socket proves little: a proxy may accept it and then find no daemon.
+              if (envelope.result.type !== "state") failures = 0;
+              observer.next(envelope);
+            },
+          });
+        } catch (thrown) {
+          leave();
+          throw thrown;
+        }
+        if (isCall) tries = whenTryFails((error) => observer.error(TRPCClientError.from(unreachable(url, error))));
+        return leave;
       });
+
+  /** From now on: a failure of before is told at once by what tRPC calls a behavior subject. */
+  function whenTryFails(listener: (error: unknown) => void): Unsubscribable {
+    let isNew = false;
+    const subscription = client.connectionState.subscribe({
+      next({ error }) {
+        if (isNew && error) listener(error);
+      },
+    });
+    isNew = true;
+    return subscription;
+  }
 
   return {
     client,
@@ -126,14 +164,21 @@ export function createSocket({ url, token, webSocket, onConnection }: SocketOpti
 }
 
 /** The class with a deadline for the connect, since a host that swallows packets would hold the first try for minutes. */
-function trackedClass(Base: typeof WebSocket, sockets: Set<WebSocket>, onLost: () => void): typeof WebSocket {
+function trackedClass(
+  Base: typeof WebSocket,
+  sockets: Set<WebSocket>,
+  { onOpen, onLost }: { onOpen: () => void; onLost: () => void },
+): typeof WebSocket {
   return class extends Base {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
       sockets.add(this);
       const deadline = setTimeout(() => this.close(), connectDeadlineMs);
       void retellEarlyError(this);
-      this.addEventListener("open", () => clearTimeout(deadline));
+      this.addEventListener("open", () => {
+        clearTimeout(deadline);
+        onOpen();
+      });
       this.addEventListener("close", () => {
         clearTimeout(deadline);
         // Those that the client closed by itself are gone from the set.
@@ -161,7 +206,7 @@ async function retellEarlyError(socket: WebSocket): Promise<void> {
 function noWebSocket(): KsiError {
   return new KsiError(
     "INVALID_INPUT",
-    "webSocket: this runtime has no WebSocket, over which events come. Pass a class such as that of the package `ws`.",
+    "webSocket: this runtime has no WebSocket, which this needs. Pass a class such as that of the package `ws`.",
   );
 }
 

@@ -3,22 +3,29 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
+  type AckInput,
+  type Agent,
   appRouter,
   type CancelInput,
   type Context,
   isFinalRunEvent,
   KsiError,
   type KsiEvent,
+  limits,
   type Message,
   type Ports,
+  type RequestInput,
   type Run,
   type RunEvent,
+  type SendInput,
   type SpawnInput,
+  type StateSetInput,
 } from "@ksi/contract";
 import { createHTTPHandler } from "@trpc/server/adapters/standalone";
 import { applyWSSHandler } from "@trpc/server/adapters/ws";
 import { WebSocketServer } from "ws";
 import { createFakeLog, type FakeLog } from "./fake-log.ts";
+import { createFakeSharedInbox, type FakeSharedInbox } from "./fake-shared-inbox.ts";
 
 export interface FakeDaemon extends AsyncDisposable {
   readonly url: string;
@@ -26,14 +33,21 @@ export interface FakeDaemon extends AsyncDisposable {
   readonly run_id: string;
   /** Events of the one run that it knows from the start. */
   readonly log: FakeLog<RunEvent>;
+  /** Everybody's inbox, for consumers that get every message each. Nothing is left out that was acknowledged. */
   readonly inbox: FakeLog<Message>;
+  /** Everybody's inbox, for consumers that share it. */
+  readonly shared: FakeSharedInbox;
   readonly firehose: FakeLog<KsiEvent>;
   readonly runs: Map<string, Run>;
   readonly spawned: SpawnInput[];
   /** From now on a spawned run is complete at once. */
   completeSpawned(outcome: Pick<Run, "result" | "output">): void;
   readonly cancelled: CancelInput[];
-  readonly sent: unknown[];
+  /** Calls of `messages.send`, `messages.request`, `messages.ack` and `state.set` that were carried out. */
+  readonly sent: SendInput[];
+  readonly requested: RequestInput[];
+  readonly acked: AckInput[];
+  readonly set: StateSetInput[];
   /** HTTP requests so far. */
   readonly requests: string[];
   readonly faults: {
@@ -41,13 +55,15 @@ export interface FakeDaemon extends AsyncDisposable {
     loseAnswers: number;
     /** The next calls are refused. */
     refuse: KsiError[];
-    /** Calls of `runs.result` wait for this. */
+    /** Calls of `runs.result` and `messages.request` wait for this. */
     resultGate: Promise<void>;
   };
   /** WebSockets that are open. */
   readonly sockets: number;
   /** Tears every WebSocket down, without a word. */
   cut(): void;
+  /** Closes every WebSocket as the protocol wants it. */
+  hangUp(): void;
   /** Asks the clients to move to a new socket, as before a restart. */
   askToReconnect(): void;
   stop(): Promise<void>;
@@ -63,12 +79,17 @@ const session_id = "3f2b8c1e-9a4d-4e6f-8b7a-1c2d3e4f5a6b";
 export async function startFakeDaemon(): Promise<FakeDaemon> {
   const log = createFakeLog<RunEvent>();
   const inbox = createFakeLog<Message>();
+  const shared = createFakeSharedInbox();
   const firehose = createFakeLog<KsiEvent>();
   const runs = new Map<string, Run>([[run_id, aRun({ run_id, status: "running" })]]);
   const keys = new Map<string, string>();
   const spawned: SpawnInput[] = [];
   const cancelled: CancelInput[] = [];
-  const sent: unknown[] = [];
+  const sent: SendInput[] = [];
+  const messages = new Map<string, Message>();
+  const requested: RequestInput[] = [];
+  const acked: AckInput[] = [];
+  const set: StateSetInput[] = [];
   const requests: string[] = [];
   const faults: FakeDaemon["faults"] = { loseAnswers: 0, refuse: [], resultGate: Promise.resolve() };
   let spawnedAs: Partial<Run> & Pick<Run, "status"> = { status: "running" };
@@ -83,7 +104,10 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     return run;
   };
   const work = async <T>(answer: T): Promise<T> => {
-    if (faults.loseAnswers-- > 0) server.closeAllConnections();
+    if (faults.loseAnswers-- > 0) {
+      server.closeAllConnections();
+      cut();
+    }
     return answer;
   };
   const refuse = () => {
@@ -124,12 +148,54 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       async send(input) {
         refuse();
         sent.push(input);
-        inbox.append({ ...input, id: `m${sent.length}`, timestamp });
-        return work({ status: "sent", id: `m${sent.length}`, recipients: 1 } as const);
+        const { idempotency_key = `none-${sent.length}`, target } = input;
+        const known = messages.get(idempotency_key);
+        const message = known ?? toMessage(input, messages.size + 1);
+        messages.set(idempotency_key, message);
+        if (!known) {
+          inbox.append(message);
+          shared.append(message);
+        }
+        return work({ status: "sent", id: message.id, ...(target && { target }), recipients: 1 } as const);
+      },
+      async request(input) {
+        refuse();
+        requested.push(input);
+        await faults.resultGate;
+        const { source, target = "bob", correlation_id = "c1" } = input;
+        const reply = { id: "r1", source: target, target: source, event_type: "x.reply", payload: null, timestamp };
+        return work({ status: "replied", id: "m1", reply: { ...reply, correlation_id } } as const);
       },
       history: async () => ({ messages: [] }),
-      inbox: async (_agentId, start, signal) => inbox.follow(start, { signal, from: "oldest" }),
+      async inbox({ mode, prefetch, lastEventId, from }, signal) {
+        if (mode === "shared") return shared.follow(prefetch, signal);
+        return inbox.follow({ lastEventId, from }, { signal, from: "oldest" });
+      },
+      async ack(input) {
+        refuse();
+        acked.push(input);
+        shared.ack(input.ids);
+        return work({ status: "acked", acked: input.ids.length } as const);
+      },
+      deadLetters: async () => ({ dead_letters: [] }),
+      redrive: async () => work({ status: "redriven", redriven: 0 } as const),
     },
+    state: {
+      async set(input) {
+        refuse();
+        set.push(input);
+        const { namespace, key } = input;
+        return work({ status: "set", namespace, key, version: set.length, updated_at: timestamp } as const);
+      },
+      async get({ namespace, key }) {
+        refuse();
+        const value = set.findLast((one) => one.namespace === namespace && one.key === key)?.value ?? null;
+        return work({ namespace, key, value, version: set.length, updated_at: timestamp });
+      },
+      delete: async ({ namespace, key }) => work({ status: "deleted", namespace, key } as const),
+      list: async () => ({ entries: [] }),
+    },
+    profiles: absent<Ports["profiles"]>(),
     events: {
       publish: async () => ({ status: "published", id: "e1" }),
       subscribe: async (_filter, start, signal) => firehose.follow(start, { signal, from: "now" }),
@@ -137,10 +203,9 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     sessions: absent<Ports["sessions"]>(),
     agents: {
       ...absent<Ports["agents"]>(),
-      register: async (agent) => ({
-        status: "registered",
-        agent: { ...agent, registered_at: timestamp, updated_at: timestamp },
-      }),
+      register: async (agent) => work({ status: "registered", agent: anAgent(agent) } as const),
+      unregister: async (agent_id) => ({ status: "unregistered", agent_id }),
+      heartbeat: async (agent_id) => work({ status: "online", agent_id, offline_after_ms: 30_000 } as const),
     },
     system: absent<Ports["system"]>(),
   };
@@ -161,7 +226,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
       requests.push(req.url ?? "");
       http(req, res);
     });
-    wss = new WebSocketServer({ server, path: "/trpc" });
+    wss = new WebSocketServer({ server, path: "/trpc", maxPayload: limits.bodyBytes });
     handler = applyWSSHandler({
       wss,
       router: appRouter,
@@ -192,6 +257,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     run_id,
     log,
     inbox,
+    shared,
     firehose,
     runs,
     spawned,
@@ -200,12 +266,18 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     },
     cancelled,
     sent,
+    requested,
+    acked,
+    set,
     requests,
     faults,
     get sockets() {
       return wss.clients.size;
     },
     cut,
+    hangUp() {
+      for (const socket of wss.clients) socket.close(1001);
+    },
     askToReconnect: () => handler.broadcastReconnectNotification(),
     stop,
     start,
@@ -222,6 +294,38 @@ export function aRun(run: Partial<Run> & Pick<Run, "run_id" | "status">): Run {
     created_at: timestamp,
     ...run,
   };
+}
+
+/** The message that a send makes. */
+function toMessage({ ttl_ms: _, idempotency_key: __, capability, ...input }: SendInput, number: number): Message {
+  return {
+    ...input,
+    ...(capability !== undefined && { capability: [capability].flat() }),
+    id: uuid(number),
+    timestamp,
+  };
+}
+
+/** A message to bob from alice with this number as its payload and in its id. */
+export function aMessage(number: number, message: Partial<Message> = {}): Message {
+  return {
+    id: uuid(number),
+    source: "alice",
+    target: "bob",
+    event_type: "x.n",
+    payload: number,
+    timestamp,
+    ...message,
+  };
+}
+
+function uuid(number: number): string {
+  return `00000000-0000-4000-8000-${String(number).padStart(12, "0")}`;
+}
+
+function anAgent(agent: Pick<Agent, "agent_id"> & { capabilities?: string[] | undefined }): Agent {
+  const now = { last_seen: timestamp, registered_at: timestamp, updated_at: timestamp };
+  return { ...agent, capabilities: agent.capabilities ?? [], status: "online", ...now };
 }
 
 /** `run.text` events whose texts count on from `first`. */
