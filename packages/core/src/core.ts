@@ -21,6 +21,7 @@ import type { Runner } from "./runners/runner.ts";
 import { createRuns } from "./runs.ts";
 import { createSessions } from "./sessions.ts";
 import { createState } from "./state.ts";
+import { startStateSweep } from "./state-sweep.ts";
 import { checkHealth, createSystem } from "./system.ts";
 import { settlesWithin } from "./within.ts";
 
@@ -108,6 +109,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const services = closers.add(startRunServices({ store, logger, history, tenant }));
     const janitor = startJanitor({ redis: store.commands, maxAgeMs: history.maxAgeMs, logger, ...services });
     closers.add(janitor, (started) => started.stop());
+    closers.add(startStateSweep({ store, log, tenant, logger }), (sweep) => sweep.stop());
     const messaging = options.messaging ?? defaultMessaging;
     const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
     const agents = createAgents(common);
@@ -120,7 +122,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       agents,
       messages: messages.port,
       profiles: createProfiles(),
-      state: createState(),
+      state: createState(common),
       events: createEvents(common),
       system: createSystem(common),
     };
