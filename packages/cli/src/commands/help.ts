@@ -1,6 +1,6 @@
 /** `ksi help COMMAND`, and what is said of a command that does not exist. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { nearNames } from "../near-names.ts";
+import { nearNames } from "@ksi/contract/near-names";
 
 /** Takes the place of commander's own, which answers an unknown name with the whole help and no word about the name. */
 export function addHelpCommand(group: CommandUnknownOpts): void {
