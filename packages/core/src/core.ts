@@ -14,7 +14,7 @@ import { startJanitor } from "./janitor.ts";
 import type { Logger } from "./logger.ts";
 import { type Messages, startMessages } from "./messages.ts";
 import { defaultMessaging, type Messaging } from "./messaging.ts";
-import { createProfiles } from "./profiles.ts";
+import { createProfiles, type ProfilesOptions } from "./profiles.ts";
 import type { Store } from "./redis/store.ts";
 import { type History, startRunServices } from "./run-services.ts";
 import type { Runner } from "./runners/runner.ts";
@@ -40,6 +40,8 @@ export interface CoreOptions {
   readonly history: History;
   /** Default: `defaultMessaging`. */
   readonly messaging?: Messaging | undefined;
+  /** Beside those that ship. */
+  readonly profiles?: ProfilesOptions | undefined;
   readonly version: string;
   /** Somebody asked for the daemon's end. */
   readonly onShutdown: () => void;
@@ -67,6 +69,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const { store, logger, history, version } = options;
   const startedAt = performance.now();
   const tenants = new Map<string, Ports>();
+  const profiles = createProfiles(options.profiles);
   const closers = createClosers(logger);
   const logs = closers.add(startEventLogs({ store, maxEvents: history.maxEvents, signal: store.exited }));
   const messagesOf = new Map<string, Messages>();
@@ -121,7 +124,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       sessions: createSessions(common),
       agents,
       messages: messages.port,
-      profiles: createProfiles(),
+      profiles,
       state: createState(common),
       events: createEvents(common),
       system: createSystem(common),

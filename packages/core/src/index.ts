@@ -2,6 +2,8 @@ export { type Closers, createClosers } from "./closers.ts";
 export { type Core, type CoreOptions, startCore } from "./core.ts";
 export type { Logger } from "./logger.ts";
 export type { Messaging } from "./messaging.ts";
+export type { ProfilesOptions } from "./profiles.ts";
+export { configuredProfiles } from "./profiles-fields.ts";
 export { type Reaper, type ReaperOptions, startReaper } from "./reaper.ts";
 export { type Store, type StoreInfo, type StoreOptions, startStore } from "./redis/store.ts";
 export type { History } from "./run-services.ts";

@@ -53,7 +53,8 @@ async function resolveFolder(cwd: string | undefined, roots: readonly string[]):
   return { path: real, isDefault: real === realRoots[0] };
 }
 
-function contains(root: string, path: string): boolean {
+/** Whether the path is the root or lies below it, by their names alone. */
+export function contains(root: string, path: string): boolean {
   const way = relative(root, path);
   return way === "" || !(way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way));
 }
