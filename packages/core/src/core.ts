@@ -120,7 +120,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const messages = closers.add(startMessages({ ...common, agents, presence }));
     messagesOf.set(tenant, messages);
     return {
-      runs: createRuns(common),
+      runs: createRuns({ ...common, profiles }),
       sessions: createSessions(common),
       agents,
       messages: messages.port,

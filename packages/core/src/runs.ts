@@ -1,6 +1,14 @@
 /** What callers do with runs. */
 import { randomUUID } from "node:crypto";
-import { type Entry, isFinal, isFinalRunEvent, type Run, type RunEvent, type RunsPort } from "@ksi/contract";
+import {
+  type Entry,
+  isFinal,
+  isFinalRunEvent,
+  type ProfilesPort,
+  type Run,
+  type RunEvent,
+  type RunsPort,
+} from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { EventLog } from "./event-log.ts";
@@ -8,6 +16,7 @@ import { createEndedFollow } from "./event-log-follow.ts";
 import { historyTrimmed } from "./event-log-reader.ts";
 import { fingerprint } from "./fingerprint.ts";
 import type { Logger } from "./logger.ts";
+import { applyProfile } from "./profiles-apply.ts";
 import { channels } from "./redis/keys.ts";
 import { noRunner } from "./run-endings.ts";
 import type { RunIndex } from "./run-index.ts";
@@ -24,6 +33,7 @@ export interface RunsOptions {
   readonly queue: RunQueue;
   readonly dispatcher: Dispatcher;
   readonly log: EventLog;
+  readonly profiles: ProfilesPort;
   readonly runners: readonly Runner[];
   readonly defaultModel: string;
   readonly roots: readonly string[];
@@ -43,18 +53,21 @@ export function createRuns(options: RunsOptions): RunsPort {
       if (options.isDraining()) {
         throw new KsiError("SHUTTING_DOWN", "The daemon is stopping and takes no new runs. Try again when it is back.");
       }
-      const model = input.model ?? options.defaultModel;
+      const { input: asked, blame } = await applyProfile(input, options.profiles);
+      const model = asked.model ?? options.defaultModel;
       const runner = runners.find((candidate) => candidate.serves(model));
-      if (!runner) throw await noRunner(model, runners);
-      if (input.images?.length && !runner.takesImages) throw await noImages(model, runners);
-      const { session_id = randomUUID(), timeout_ms = options.runTimeoutMs, cwd, idempotency_key, ...rest } = input;
+      if (!runner) throw blame("model", await noRunner(model, runners));
+      if (asked.images?.length && !runner.takesImages) throw await noImages(model, runners);
+      const { session_id = randomUUID(), timeout_ms = options.runTimeoutMs, cwd, idempotency_key, ...rest } = asked;
       const run = {
         ...withoutUndefined(rest),
         run_id: randomUUID(),
         session_id,
         model,
         timeout_ms,
-        cwd: await folders.resolve(cwd),
+        cwd: await folders.resolve(cwd).catch((thrown: unknown) => {
+          throw blame("cwd", thrown);
+        }),
         ...(idempotency_key !== undefined && { idempotency_key }),
       };
       const { idempotency_key: _, ...body } = input;

@@ -36,7 +36,7 @@ export const spawnInput = z.object({
     .max(200)
     .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@[\]-]*$/, "is not a model name")
     .optional(),
-  /** Narrows the configured tools to these; names that are not configured are left out. */
+  /** Narrows the configured tools, and those of the profile, to these; other names are left out. */
   tools: z
     .array(z.string().regex(/^[A-Za-z][A-Za-z0-9_*-]{0,99}$/, "is not a tool name"))
     .max(100)
@@ -45,9 +45,13 @@ export const spawnInput = z.object({
   enable_tools: z.boolean().default(true),
   /** The agent on whose behalf this runs; copied to every event of the run. */
   agent_id: agentId.optional(),
-  /** The profile that the caller means. Kept with the run. */
+  /**
+   * A profile of `profiles.list`, kept with the run, which has what it says at that moment: `model`, `cwd` and
+   * `timeout_ms` where the run names none, its `system_prompt` before the run's, and no tools but those that both allow.
+   * `INVALID_INPUT` where there is none of this name, with the names that there are.
+   */
   agent_profile: z.string().min(1).max(128).optional(),
-  /** Added to the agent's own system prompt. */
+  /** Added to the agent's own system prompt, and to that of the profile. */
   system_prompt: z.string().min(1).max(limits.systemPromptChars).optional(),
   /** Working directory; must lie inside one of the server's roots. Default: the first root. */
   cwd: z.string().min(1).max(4096).optional(),

@@ -2,6 +2,7 @@ import type { Ports } from "@ksi/contract";
 import { createTempFolder } from "@ksi/testing";
 import { type Core, startCore } from "../core.ts";
 import type { Logger } from "../logger.ts";
+import type { ProfilesOptions } from "../profiles.ts";
 import type { Store } from "../redis/store.ts";
 import { createEchoRunner } from "../runners/echo.ts";
 import type { Runner } from "../runners/runner.ts";
@@ -25,6 +26,7 @@ export interface FreshCoreOptions {
   readonly runners?: readonly Runner[];
   readonly logger?: Logger;
   readonly history?: { maxEvents: number; maxAgeMs: number };
+  readonly profiles?: ProfilesOptions;
 }
 
 /** A core on an empty Redis, without a worker; `echo` is served besides the given runners. */
@@ -44,6 +46,7 @@ export async function startFreshCore(options: FreshCoreOptions = {}): Promise<Fr
       roots: [folder.path],
       runTimeoutMs: 60_000,
       history,
+      profiles: options.profiles,
       version: "0.0.0-test",
       onShutdown: () => undefined,
     }),
