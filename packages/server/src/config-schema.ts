@@ -1,6 +1,7 @@
 /** Every setting: its type, limits and default. */
 import { availableParallelism } from "node:os";
 import { limits } from "@ksi/contract";
+import { configuredProfiles } from "@ksi/core";
 import { z } from "zod";
 
 export const configSchema = z.object({
@@ -49,6 +50,8 @@ export const configSchema = z.object({
   tools: list().default([
     ...["Task", "Bash", "Glob", "Grep", "LS", "Read", "Edit", "MultiEdit", "Write", "WebFetch", "WebSearch"],
   ]),
+  /** Presets for runs, by name, beside those that ship and those in `{data_dir}/profiles`. */
+  profiles: configuredProfiles.default({}),
   /** Names of environment variables that agents get beside the built-in ones. */
   pass_env: list(
     z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, "must be the name of a variable, or a prefix and *"),

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { KsiError } from "@ksi/contract/errors";
 import { createTempFolder } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { loadConfig, maskSecrets } from "./config.ts";
@@ -76,6 +77,27 @@ test.each([
   await using folder = await createTempFolder();
   await writeFile(join(folder.path, "ksi.config.yaml"), content);
   await expect(loadConfig({ env: {}, cwd: folder.path })).rejects.toThrow(message);
+});
+
+test("profiles of the configuration are read with it, and a wrong one is a wrong setting", async () => {
+  await using folder = await createTempFolder();
+  const load = async (profiles: string) => {
+    await writeFile(join(folder.path, "ksi.config.yaml"), `profiles: ${profiles}\n`);
+    return (await loadConfig({ env: {}, cwd: folder.path })).config.profiles;
+  };
+  expect(await load("{ coder: { model: opus, tools: [Read], cwd: ~ }, bare: {} }")).toEqual({
+    coder: { model: "opus", tools: ["Read"] },
+    bare: {},
+  });
+  const source = ` (from ${join(folder.path, "ksi.config.yaml")})`;
+  const refusal = (profiles: string) =>
+    load(profiles).then(String, ({ code, message }: KsiError) => `${code} ${message.replace(source, "")}`);
+  expect(await refusal("[coder]")).toBe("INVALID_INPUT profiles: must be an object");
+  expect(await refusal("{ coder: opus }")).toBe("INVALID_INPUT profiles.coder: must be an object");
+  expect(await refusal("{ coder: { tols: [] } }")).toMatch(/ profiles\.coder: .* tols \(did you mean tools\?\)/);
+  expect(await refusal("{ coder: { timeout_ms: 0 } }")).toMatch(/ profiles\.coder\.timeout_ms: must be at least 1$/);
+  expect(await refusal("{ coder: { name: other } }")).toMatch(/ profiles\.coder\.name: must be coder, or be left out$/);
+  expect(await refusal("{ my own: {} }")).toMatch(/ profiles\.my own: is no name of a profile/);
 });
 
 test("a host that other machines can reach is refused unless that is asked for", async () => {

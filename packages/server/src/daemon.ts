@@ -3,6 +3,7 @@
  * *ready*, *draining* (no new runs, `/ready` is 503, what runs may finish until a deadline), *closed*. A shutdown call,
  * `close` and a Redis that died lead from ready to draining; nothing leads back.
  */
+import { join } from "node:path";
 import { getRequestListener } from "@hono/node-server";
 import type { RunnerStatus } from "@ksi/contract";
 import { type Closers, type Core, createClosers, startCore, type Worker } from "@ksi/core";
@@ -108,6 +109,7 @@ async function start(config: Config, { logger, closers }: { logger: Logger; clos
     runTimeoutMs: config.run_timeout_ms,
     history: historyOf(config),
     messaging: messagingOf(config),
+    profiles: { dir: join(config.data_dir, "profiles"), configured: config.profiles },
     version,
     onShutdown: () => void close(),
   });
