@@ -27,6 +27,12 @@ export function createRandom(seed: number, ...parts: readonly number[]): Random 
   };
 }
 
+/** The same items, in an order of its own. */
+export function shuffle<T>(items: readonly T[], random: Random): T[] {
+  const left = [...items];
+  return items.flatMap(() => left.splice(random.between(0, left.length - 1), 1));
+}
+
 function scramble(value: number): number {
   let mixed = Math.imul(value ^ (value >>> 15), value | 1);
   mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);

@@ -16,6 +16,7 @@ const scenarios: Record<string, () => Promise<Scenario>> = {
   drops: () => import("./drops.ts"),
   kills: () => import("./kills.ts"),
   churn: () => import("./churn.ts"),
+  inboxes: () => import("./inboxes.ts"),
 };
 const results = fileURLToPath(new URL("../../results/", import.meta.url));
 

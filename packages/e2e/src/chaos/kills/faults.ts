@@ -1,6 +1,6 @@
 /** Who is killed or stopped when, and for how long: drawn by a seed. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { createRandom, type Random } from "@ksi/testing";
+import { createRandom, shuffle } from "@ksi/testing";
 import type { Supervised } from "./supervised.ts";
 
 export interface Victims {
@@ -79,9 +79,4 @@ function perform(act: (typeof acts)[number], { ms, isLast }: Plan, { servers, wo
 function choose(all: readonly [Supervised, ...Supervised[]], isLast: boolean): Supervised {
   const up = all.filter(({ isUp }) => isUp);
   return up.at(isLast ? -1 : 0) ?? all[0];
-}
-
-function shuffle<T>(items: readonly T[], random: Random): T[] {
-  const left = [...items];
-  return items.flatMap(() => left.splice(random.between(0, left.length - 1), 1));
 }

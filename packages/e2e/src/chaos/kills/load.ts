@@ -5,8 +5,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventStream, KsiClient, RunEvent, RunHandle } from "@ksi/client";
-import { isFinalRunEvent, KsiError } from "@ksi/contract";
+import { isFinalRunEvent } from "@ksi/contract";
 import { createRandom, type Random } from "@ksi/testing";
+import { insist } from "../insist.ts";
 import { createNotes, type Notes } from "./notes.ts";
 import { type PlannedRun, planRun } from "./plan.ts";
 
@@ -48,6 +49,10 @@ export function startLoad({ seed, sessions, clients, onFailure }: LoadOptions): 
   let repeats = 0;
   let isStopped = false;
 
+  const onRepeat = () => {
+    repeats += 1;
+  };
+
   async function converse(session: number): Promise<void> {
     const random = createRandom(seed, session + 1);
     const session_id = randomUUID();
@@ -68,30 +73,17 @@ export function startLoad({ seed, sessions, clients, onFailure }: LoadOptions): 
     const { prompt, model, timeout_ms } = plan;
     const idempotency_key = randomUUID();
     const request = { prompt, model, session_id, idempotency_key, ...(timeout_ms !== undefined && { timeout_ms }) };
-    const handle = await insist(() => random.pick(clients).run(request));
+    const handle = await insist(() => random.pick(clients).run(request), onRepeat);
     if (!random.chance(repeatShare)) return handle;
     // As a caller does whose answer was lost: through another server, perhaps when the run is over.
-    const again = await insist(() => random.pick(clients).run(request));
+    const again = await insist(() => random.pick(clients).run(request), onRepeat);
     if (again.run_id !== handle.run_id) onFailure(`one key made the runs ${handle.run_id} and ${again.run_id}`);
     return again;
   }
 
-  /** For as long as it is only that somebody is away. */
-  async function insist<T>(attempt: () => Promise<T>): Promise<T> {
-    for (;;) {
-      try {
-        return await attempt();
-      } catch (thrown) {
-        if (!passing.has(KsiError.from(thrown).code)) throw thrown;
-      }
-      repeats += 1;
-      await sleep(100);
-    }
-  }
-
   async function follow(run: AcceptedRun, client: KsiClient): Promise<void> {
     const { notes, run_id } = run;
-    const handle = await insist(() => client.runs.attach(run_id));
+    const handle = await insist(() => client.runs.attach(run_id), onRepeat);
     const stream: EventStream<RunEvent> = handle.events({ onGap: notes.gap, onReconnect: notes.resumed });
     for await (const event of stream) {
       notes.take(event.id);
@@ -119,5 +111,3 @@ export function startLoad({ seed, sessions, clients, onFailure }: LoadOptions): 
     },
   };
 }
-
-const passing = new Set<string>(["CONNECTION_LOST", "STORE_UNAVAILABLE", "SHUTTING_DOWN"]);
