@@ -1,0 +1,31 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { until } from "@ksi/testing";
+
+export interface ScriptProcess extends AsyncDisposable {
+  readonly child: ChildProcess;
+  /** What it has printed. */
+  readonly lines: readonly string[];
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** A script of this folder in a process of its own; resolves with its first line, or its end. Killed when disposed. */
+export async function startScriptProcess(name: string, args: readonly string[]): Promise<ScriptProcess> {
+  const script = fileURLToPath(new URL(name, import.meta.url));
+  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  const lines: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+  await until(() => lines.length > 0 || child.exitCode !== null, { deadlineMs: 20_000, message: `${name} is ready` });
+  return {
+    child,
+    lines,
+    kill: (signal) => void child.kill(signal),
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
