@@ -14,6 +14,7 @@ import { startJanitor } from "./janitor.ts";
 import type { Logger } from "./logger.ts";
 import { type Messages, startMessages } from "./messages.ts";
 import { defaultMessaging, type Messaging } from "./messaging.ts";
+import { startPresence } from "./presence.ts";
 import { createProfiles, type ProfilesOptions } from "./profiles.ts";
 import type { Store } from "./redis/store.ts";
 import { type History, startRunServices } from "./run-services.ts";
@@ -116,7 +117,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const messaging = options.messaging ?? defaultMessaging;
     const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
     const agents = createAgents(common);
-    const presence = { connect: () => ({ end: () => undefined }) };
+    const presence = closers.add(startPresence({ ...common, ...messaging }));
     const messages = closers.add(startMessages({ ...common, agents, presence }));
     messagesOf.set(tenant, messages);
     return {
