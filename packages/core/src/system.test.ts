@@ -9,14 +9,16 @@ test("the status counts what runs, what waits and who is registered", async () =
   const { runs, agents, system } = fresh.ports;
   await fresh.startWorker({ concurrency: 1 });
   for (const prompt of ["1", "2"]) await runs.spawn({ ...spawnDefaults, prompt, model: "manual" });
-  await agents.register({ agent_id: "bob", capabilities: [] });
+  for (const agent_id of ["al", "bob"]) await agents.register({ agent_id });
+  await fresh.store.commands.zrem(fresh.store.keys.tenant().onlineAgents, "al");
   await until(() => manual.turns[0]);
 
   expect(await system.status()).toMatchObject({
     status: "healthy",
     version: "0.0.0-test",
     default_model: "echo",
-    agents: 1,
+    agents: 2,
+    agents_online: 1,
     active_processes: 1,
     queued: 1,
     redis_info: { mode: "embedded" },

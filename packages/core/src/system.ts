@@ -28,9 +28,10 @@ export function createSystem(options: SystemOptions): SystemPort {
   const { store, keys, index, runners, defaultModel, version, startedAt } = options;
   return {
     async status() {
-      const [statuses, agents, active_processes, queued, info] = await Promise.all([
+      const [statuses, agents, agents_online, active_processes, queued, info] = await Promise.all([
         probeRunners(runners),
         store.commands.zcard(keys.agents),
+        store.commands.zcard(keys.onlineAgents),
         index.count("running"),
         index.count("queued"),
         store.info(),
@@ -42,6 +43,7 @@ export function createSystem(options: SystemOptions): SystemPort {
         default_model: defaultModel,
         runners: statuses,
         agents,
+        agents_online,
         active_processes,
         queued,
         redis_info: { mode: store.mode, ...info },

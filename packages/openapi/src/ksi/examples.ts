@@ -177,6 +177,7 @@ const status: SystemStatus = {
     { name: "echo", available: true, models: ["echo"] },
   ],
   agents: 1,
+  agents_online: 1,
   active_processes: 1,
   queued: 0,
   redis_info: { mode: "embedded", version: "7.0.15", used_memory_bytes: 1_843_200, connected_clients: 4 },

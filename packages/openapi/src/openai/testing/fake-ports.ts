@@ -190,6 +190,7 @@ const idleStatus: Omit<SystemStatus, "runners" | "default_model"> = {
   version: "0",
   uptime_ms: 1,
   agents: 0,
+  agents_online: 0,
   active_processes: 0,
   queued: 0,
   redis_info: { mode: "embedded", version: "8", used_memory_bytes: 0, connected_clients: 0 },
