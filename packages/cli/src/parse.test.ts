@@ -1,6 +1,6 @@
 import { limits } from "@ksi/contract";
 import { expect, test } from "vitest";
-import { parseInteger, parseJson, parseJsonObject, parseList, parseTimeout, parseUrl } from "./parse.ts";
+import { parseInteger, parseJson, parseJsonObject, parseList, parseTimeout, parseTtl, parseUrl } from "./parse.ts";
 
 test.each([
   ["90", 90_000],
@@ -21,6 +21,13 @@ test.each(["", "0", "-1", "5d", "1h 30m", "s", "1e3", "30ss", "0.1ms", "Infinity
 test("a duration is refused only beyond what the daemon takes", () => {
   expect(parseTimeout("24h")).toBe(limits.runTimeoutMsMax);
   for (const text of ["48h", "24h1ms"]) expect(() => parseTimeout(text)).toThrow("24h at the most");
+});
+
+test("a time to live may be given in days, and is refused only beyond what the daemon takes", () => {
+  expect(["90", "1.5s", "1d12h", "7d"].map(parseTtl)).toEqual([90_000, 1_500, 129_600_000, 604_800_000]);
+  expect(parseTtl("365d")).toBe(limits.ttlMsMax);
+  expect(() => parseTtl("366d")).toThrow("365d");
+  for (const text of ["", "0", "-1s", "1w", "0.1ms"]) expect(() => parseTtl(text)).toThrow("such as 30s");
 });
 
 test("a whole number outside of its bounds is refused with them", () => {

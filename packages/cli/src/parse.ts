@@ -2,13 +2,27 @@
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { JsonObject } from "@ksi/client";
 
-/** `limits.runTimeoutMsMax` of the contract, whose schemas would make the start of every command slower. */
+/** `limits.runTimeoutMsMax` and `ttlMsMax` of the contract, whose schemas would make the start of every command slower. */
 const timeoutMaxMs = 86_400_000;
-const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+const ttlMaxMs = 31_536_000_000;
+const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds of `90` (seconds), `500ms`, `30s`, `1.5m`, `1h` or `1h30m`, up to a run's longest time limit. */
 export function parseTimeout(text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  const ms = readDuration(text, /(\d+(?:\.\d+)?)(ms|s|m|h)/g, "500ms, 30s, 5m or 1h30m");
+  if (ms > timeoutMaxMs) throw new InvalidArgumentError(`A run can take ${timeoutMaxMs / unitMs.h}h at the most.`);
+  return ms;
+}
+
+/** The same with days (`7d`, `1d12h`), up to the longest that a key of the shared state or a message can be kept for. */
+export function parseTtl(text: string): number {
+  const ms = readDuration(text, /(\d+(?:\.\d+)?)(ms|s|m|h|d)/g, "30s, 5m, 1h30m or 7d");
+  if (ms > ttlMaxMs) throw new InvalidArgumentError(`The longest is ${ttlMaxMs / unitMs.d}d.`);
+  return ms;
+}
+
+function readDuration(text: string, pattern: RegExp, samples: string): number {
+  const parts = [...text.matchAll(pattern)];
   const isWhole = parts.length > 0 && parts.map(([part]) => part).join("") === text;
   const ms = isWhole
     ? parts.reduce((sum, [, amount, unit]) => sum + Number(amount) * unitMs[unit as keyof typeof unitMs], 0)
@@ -16,9 +30,8 @@ export function parseTimeout(text: string): number {
       ? Number(text) * 1_000
       : Number.NaN;
   if (!Number.isFinite(ms) || Math.round(ms) < 1) {
-    throw new InvalidArgumentError("Give seconds, or a duration such as 500ms, 30s, 5m or 1h30m.");
+    throw new InvalidArgumentError(`Give seconds, or a duration such as ${samples}.`);
   }
-  if (ms > timeoutMaxMs) throw new InvalidArgumentError(`A run can take ${timeoutMaxMs / unitMs.h}h at the most.`);
   return Math.round(ms);
 }
 

@@ -6,6 +6,7 @@ import { KsiError } from "@ksi/contract/errors";
 import type { Cli } from "./cli.ts";
 import { parseJsonObject } from "./parse.ts";
 import { readImages } from "./read-images.ts";
+import { readStdin } from "./read-stdin.ts";
 
 export interface RunOptions {
   session?: string | undefined;
@@ -47,7 +48,7 @@ export async function buildRunRequest(words: string[], options: RunOptions, cli:
 async function readPrompt(words: string[], stdin: NodeJS.ReadStream): Promise<string> {
   const wantsStdin = words.at(-1) === "-" || (words.length === 0 && !stdin.isTTY);
   const said = (words.at(-1) === "-" ? words.slice(0, -1) : words).join(" ");
-  const read = wantsStdin ? (await readAll(stdin)).trimEnd() : "";
+  const read = wantsStdin ? (await readStdin(stdin, promptMaxBytes, promptTooLong)).trimEnd() : "";
   const prompt = [said, read].filter(Boolean).join("\n\n");
   if (prompt.trim() !== "") return prompt;
   const reason = wantsStdin ? "stdin was empty" : "there is none";
@@ -56,19 +57,7 @@ async function readPrompt(words: string[], stdin: NodeJS.ReadStream): Promise<st
 
 /** Above what the daemon takes (1,000,000 characters), so that it is the daemon that says so; below what hurts. */
 const promptMaxBytes = 4_000_000;
-
-async function readAll(stdin: NodeJS.ReadStream): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of stdin) {
-    chunks.push(Buffer.from(chunk));
-    bytes += chunks.at(-1)?.length ?? 0;
-    if (bytes > promptMaxBytes) {
-      throw new KsiError("INVALID_INPUT", "The prompt on stdin is too long: at most 1,000,000 characters.");
-    }
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
+const promptTooLong = "The prompt on stdin is too long: at most 1,000,000 characters.";
 
 async function readSchema(path: string): Promise<JsonObject> {
   const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
