@@ -261,6 +261,61 @@ describe("with a running daemon", () => {
     expect(lines((await ksi(["agents"], here)).stdout)).toHaveLength(1);
   });
 
+  test("a value is set from a word or from stdin, printed as JSON, listed and deleted", async () => {
+    const state = (argv: string[], stdin?: string) => ksi(["state", ...argv], here, stdin);
+    const set = await state(["set", "plan", "a b/😀", '{"step":1,"list":[]}', "--ttl", "7d", "--json"]);
+    expect(set).toMatchObject({ code: 0, stderr: "" });
+    const { version, expires_at, updated_at } = JSON.parse(set.stdout);
+    expect(Date.parse(expires_at) - Date.parse(updated_at)).toBe(604_800_000);
+    const long = "x".repeat(200_000);
+    expect(await state(["set", "plan", "piped", "-"], ` [ "${long}",\n null ]\n`)).toMatchObject({
+      code: 0,
+      stdout: `Set piped in plan: version ${version + 1}.\n`,
+    });
+    expect(await state(["set", "plan", "n", "--", "-5"])).toMatchObject({ code: 0 });
+
+    const [got, piped, negative, keys, some, none] = await Promise.all([
+      state(["get", "plan", "a b/😀"]),
+      state(["get", "plan", "piped", "--json"]),
+      state(["get", "plan", "n"]),
+      state(["list", "plan", "--json"]),
+      state(["list", "plan", "--prefix", "a "]),
+      state(["list", "plan", "--prefix", "no"]),
+    ]);
+    expect(got).toMatchObject({ code: 0, stdout: '{"step":1,"list":[]}\n' });
+    expect(got.stderr).toMatch(new RegExp(`^version ${version}, set .*, kept for 6 d\n$`));
+    expect(JSON.parse(piped.stdout)).toMatchObject({ value: [long, null], version: version + 1 });
+    expect(negative.stdout).toBe("-5\n");
+    expect(lines(keys.stdout).map((line) => JSON.parse(line).key)).toEqual(["a b/😀", "n", "piped"]);
+    expect(some.stdout).toMatch(new RegExp(`^${version} .* a b/😀\n$`));
+    expect(none).toEqual({ code: 0, stdout: "", stderr: "There is no key that begins with no in plan.\n" });
+    expect(await state(["delete", "plan", "n"])).toMatchObject({ code: 0, stdout: "Deleted n in plan.\n" });
+    expect(await state(["get", "plan", "n"])).toMatchObject({ code: 5, stdout: "" });
+  });
+
+  test("a value changes only with the version that was named, and what is no value is refused", async () => {
+    const state = (argv: string[], stdin?: string) => ksi(["state", ...argv], here, stdin);
+    const first = JSON.parse((await state(["set", "lock", "k", "1", "--if-version", "0", "--json"])).stdout);
+    const other = String(first.version + 1);
+    const refused = await Promise.all([
+      state(["set", "lock", "k", "2", "--if-version", "0"]),
+      state(["set", "lock", "k", "2", "--if-version", other]),
+      state(["delete", "lock", "k", "--if-version", other]),
+    ]);
+    for (const { code, stdout, stderr } of refused) {
+      expect({ code, stdout }).toEqual({ code: 6, stdout: "" });
+      expect(stderr).toContain(`version ${first.version}`);
+    }
+    const wrong = await Promise.all([
+      state(["set", "lock", "k", "{a:1}"]),
+      state(["set", "lock", "k", "-"], "nothing"),
+      state(["set", "lock", "k", "1", "--ttl", "366d"]),
+      state(["set", "no blank", "k", "1"]),
+    ]);
+    for (const { code, stdout } of wrong) expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(await state(["delete", "lock", "k", "--if-version", String(first.version)])).toMatchObject({ code: 0 });
+  });
+
   test("status, token and config say what there is", async () => {
     expect((await ksi(["status"], here)).stdout).toMatch(/status +healthy/);
     expect(JSON.parse((await ksi(["status", "--json"], here)).stdout)).toMatchObject({ status: "healthy" });

@@ -13,6 +13,7 @@ import { addRunsCommand } from "./commands/runs.ts";
 import { addSendCommand } from "./commands/send.ts";
 import { addServeCommand } from "./commands/serve.ts";
 import { addSessionsCommand } from "./commands/sessions.ts";
+import { addStateCommand } from "./commands/state.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addTokenCommand } from "./commands/token.ts";
 import { addWorkerCommand } from "./commands/worker.ts";
@@ -73,6 +74,7 @@ function createProgram(cli: Cli) {
   addAgentsCommand(program, cli);
   addSendCommand(program, cli);
   addInboxCommand(program, cli);
+  addStateCommand(program, cli);
   addHelpCommand(program);
   program.on("command:*", ([name = ""]: string[]) => refuseUnknownCommand(program, name));
   program.addHelpText(
