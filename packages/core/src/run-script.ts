@@ -82,10 +82,8 @@ local function move(from, to)
   if redis.call('HGET', SESSION, 'last_run_id') == run_id then redis.call('HSET', SESSION, 'last_status', to) end
 end
 
--- \`earlier\` are events of the run's own channel, one JSON a line, that come before this one.
-local function tell(event, channel_keys, earlier)
+local function tell(event, channel_keys)
   local log = ksi_open_log(EPOCH, terms)
-  for line in string.gmatch(earlier or '', '[^\\n]+') do ksi_append(log, line, { CHANNEL }) end
   ksi_append(log, event, channel_keys)
   ksi_publish(log)
 end
@@ -94,12 +92,17 @@ local function write_fields(from)
   if #ARGV >= from then redis.call('HSET', RUN, unpack(ARGV, from)) end
 end
 
--- A final state: from here on the run and its channel are only kept for a while.
-local function settle(from, to, event, earlier)
+-- A final state: from here on the run and its channel are only kept for a while. \`result\` is what the session's results
+-- say of it. \`earlier\` are events of the run's own channel, one JSON a line, that come before the last one.
+local function settle(from, to, event, result, earlier)
   move(from, to)
   redis.call('HDEL', RUN, 'images')
   redis.call('ZADD', ENDED, string.sub(ksi_now_us(), 1, -4), run_id)
-  tell(event, { CHANNEL, FIREHOSE, RESULTS }, earlier)
+  local log = ksi_open_log(EPOCH, terms)
+  for line in string.gmatch(earlier or '', '[^\\n]+') do ksi_append(log, line, { CHANNEL }) end
+  ksi_append(log, event, { CHANNEL, FIREHOSE })
+  ksi_append(log, result, { RESULTS })
+  ksi_publish(log)
   redis.call('PEXPIRE', CHANNEL, max_age_ms)
   redis.call('PEXPIRE', RESULTS, max_age_ms)
 end

@@ -9,7 +9,8 @@
  *   nothing.
  *
  * All scripts of one run get the same keys and the same first arguments, by name (see run-script.ts); the
- * headers list what each has besides, what it answers and which events it appends.
+ * headers list what each has besides, what it answers and which events it appends. A script that ends a run is given the
+ * final `event`, and the `result` that goes into the session's results.
  */
 import { createRunScript } from "./run-script.ts";
 
@@ -106,13 +107,13 @@ return 'noted'
  * Events: those of `earlier`, one JSON a line, and the final one.
  */
 export const finishScript = createRunScript(
-  ["lease", "to", "earlier", "event", "memory", "is_ended"],
+  ["lease", "to", "earlier", "event", "result", "memory", "is_ended"],
   `${heldLua}
 if run[2] == lease and run[1] == to then return { 'done', '' } end
 if not is_held then return { 'lost', '' } end
 write_fields(REST)
 if memory ~= '' then redis.call('HSET', SESSION, 'memory', memory) end
-settle('running', to, event, earlier)
+settle('running', to, event, result, earlier)
 return { 'done', is_ended == '1' and leave_line() or '' }
 `,
 );
@@ -136,12 +137,12 @@ return leave_line()
  * Events: run.cancelled when it was queued.
  */
 export const cancelScript = createRunScript(
-  ["event", "reason", "grace_ms", "order"],
+  ["event", "result", "reason", "grace_ms", "order"],
   `
 local status = redis.call('HGET', RUN, 'status')
 if status == 'queued' then
   write_fields(REST)
-  settle('queued', 'cancelled', event)
+  settle('queued', 'cancelled', event, result)
   return { status, leave_line() }
 end
 if status == 'running' then
@@ -162,11 +163,11 @@ return { status, '' }
  * Events: run.failed.
  */
 export const rejectScript = createRunScript(
-  ["event"],
+  ["event", "result"],
   `
 if redis.call('HGET', RUN, 'status') ~= 'queued' or redis.call('LINDEX', LINE, 0) ~= run_id then return false end
 write_fields(REST)
-settle('queued', 'failed', event)
+settle('queued', 'failed', event, result)
 return leave_line()
 `,
 );
@@ -195,20 +196,30 @@ return 'requeued'
  * turn it is, or ''. Events: run.requeued, run.failed or run.cancelled.
  */
 export const loseScript = createRunScript(
-  ["lease", "ended_at", "requeued_event", "failed_event", "failed_error", "cancelled_event", "cancelled_error"],
+  [
+    "lease",
+    "ended_at",
+    "requeued_event",
+    "failed_event",
+    "failed_result",
+    "failed_error",
+    "cancelled_event",
+    "cancelled_result",
+    "cancelled_error",
+  ],
   `${heldLua}
 if redis.call('SISMEMBER', CLAIMED, run_id) == 0 or run[2] ~= lease then return false end
 if redis.call('EXISTS', EXTRA) == 1 then return false end
 if not is_held then return { 'released', leave_line() } end
-local function end_as(to, event, error)
+local function end_as(to, event, result, error)
   redis.call('HSET', RUN, 'ended_at', ended_at, 'error', error)
   -- Else a worker that goes on, and fails the run in its turn, would take this end for its own.
   redis.call('HINCRBY', RUN, 'lease', 1)
-  settle('running', to, event)
+  settle('running', to, event, result)
   return { to, leave_line() }
 end
-if run[4] then return end_as('cancelled', cancelled_event, cancelled_error) end
-if run[3] then return end_as('failed', failed_event, failed_error) end
+if run[4] then return end_as('cancelled', cancelled_event, cancelled_result, cancelled_error) end
+if run[3] then return end_as('failed', failed_event, failed_result, failed_error) end
 requeue(requeued_event)
 return { 'requeued', run_id }
 `,

@@ -1,11 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { canTransition, isFinal, isFinalRunEvent, type RunEvent, type RunStatus } from "@ksi/contract";
+import {
+  canTransition,
+  type FinalRunEvent,
+  isFinal,
+  isFinalRunEvent,
+  type RunEvent,
+  type RunStatus,
+} from "@ksi/contract";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 import { createRunIndex } from "./run-index.ts";
+import { type RunResult, toRunResult } from "./run-results.ts";
 import { createRunStore, type Ending, type NewRun } from "./run-store.ts";
 import { workerTtlMs } from "./silence.ts";
 import { startFreshRedis } from "./testing/fresh-redis.ts";
@@ -205,7 +213,7 @@ function createWorld(store: Store, tenant: string) {
 
   async function checkEvents(): Promise<void> {
     const firehose = finalsIn(await eventsOf(channels.firehose));
-    const results = (await Promise.all(sessionIds.map((id) => eventsOf(channels.results(id))))).flat();
+    const results = (await Promise.all(sessionIds.map((id) => entriesOf<RunResult>(channels.results(id))))).flat();
     for (const { run_id, status } of await records()) {
       const own = await eventsOf(channels.run(run_id));
       const finals = finalsIn(own);
@@ -216,8 +224,8 @@ function createWorld(store: Store, tenant: string) {
       expect(words.map(({ payload }) => "text" in payload && payload.text).join("")).toMatch(/^(last words)?$/);
       expect(own.slice(-1 - words.length, -1)).toEqual(words);
       expect(firehose.filter((event) => event.run_id === run_id)).toEqual(finals);
+      expect(results.filter((result) => result.run_id === run_id)).toEqual(finals.map(toRunResult));
     }
-    for (const event of finalsIn(results)) expect(firehose).toContainEqual(event);
   }
 
   async function records() {
@@ -231,13 +239,17 @@ function createWorld(store: Store, tenant: string) {
     return await index.pick(ids, ["run_id", "session_id", "lease", "worker_id"]);
   }
 
-  async function eventsOf(channel: string): Promise<RunEvent[]> {
+  function eventsOf(channel: string): Promise<RunEvent[]> {
+    return entriesOf(channel);
+  }
+
+  async function entriesOf<T>(channel: string): Promise<T[]> {
     const entries = await redis.xrange(keys.channel(channel), "-", "+");
-    return entries.map(([, [, json]]) => JSON.parse(json ?? "") as RunEvent);
+    return entries.map(([, [, json]]) => JSON.parse(json ?? "") as T);
   }
 }
 
-function finalsIn(events: readonly RunEvent[]): RunEvent[] {
+function finalsIn(events: readonly RunEvent[]): FinalRunEvent[] {
   return events.filter(isFinalRunEvent);
 }
 

@@ -13,6 +13,7 @@ import { newEvent } from "./event-log.ts";
 import { channels } from "./redis/keys.ts";
 import { type Cancel, cancelledError, RunCancelled } from "./run-cancelled.ts";
 import { decodeRecord, encodeFields, type RunRecord, type RunRef } from "./run-record.ts";
+import { toRunResult } from "./run-results.ts";
 import type { ScriptContext } from "./run-script.ts";
 import * as scripts from "./run-scripts.ts";
 import { workerTtlMs } from "./silence.ts";
@@ -146,7 +147,7 @@ export function createRunStore(context: ScriptContext): RunStore {
         to: event_type.slice("run.".length),
         earlier: events.map((event) => JSON.stringify(event)).join("\n"),
         is_ended: isEnded ? "1" : "",
-        event: runEvent(ref, event_type, payload),
+        ...finalEvent(ref, { event_type, payload }),
         memory: memory ? JSON.stringify(memory) : "",
       };
       const rest = encodeFields({ ...fields, ended_at: now() });
@@ -162,7 +163,7 @@ export function createRunStore(context: ScriptContext): RunStore {
       const error = cancelledError(reason);
       const order: CancelOrder = { order: "cancel", run_id: ref.run_id, reason, grace_ms };
       const values = {
-        event: runEvent(ref, "run.cancelled", { error }),
+        ...finalEvent(ref, { event_type: "run.cancelled", payload: { error } }),
         reason: reason ?? "",
         grace_ms: grace_ms ?? "",
         order: JSON.stringify(order),
@@ -175,8 +176,8 @@ export function createRunStore(context: ScriptContext): RunStore {
 
     async reject(ref, error) {
       const rest = encodeFields({ error, ended_at: now() });
-      const event = runEvent(ref, "run.failed", { error });
-      const next = await scripts.rejectScript(context, ref, { event }, { rest });
+      const values = finalEvent(ref, { event_type: "run.failed", payload: { error } });
+      const next = await scripts.rejectScript(context, ref, values, { rest });
       return next === null ? undefined : { outcome: "failed", next: idOrNone(next) };
     },
 
@@ -187,15 +188,19 @@ export function createRunStore(context: ScriptContext): RunStore {
 
     async lose(ref, { lease, worker_id }) {
       const [failed, cancelled] = [workerLost(ref), cancelledError()];
+      const whenFailed = finalEvent(ref, { event_type: "run.failed", payload: { error: failed } });
+      const whenCancelled = finalEvent(ref, { event_type: "run.cancelled", payload: { error: cancelled } });
       const values = {
         lease,
         ended_at: now(),
         requeued_event: runEvent(ref, "run.requeued", {
           reason: "The worker was lost before the agent had the prompt.",
         }),
-        failed_event: runEvent(ref, "run.failed", { error: failed }),
+        failed_event: whenFailed.event,
+        failed_result: whenFailed.result,
         failed_error: JSON.stringify(failed),
-        cancelled_event: runEvent(ref, "run.cancelled", { error: cancelled }),
+        cancelled_event: whenCancelled.event,
+        cancelled_result: whenCancelled.result,
         cancelled_error: JSON.stringify(cancelled),
       };
       const answer = await scripts.loseScript(context, ref, values, { extra: keys.worker(worker_id) });
@@ -236,14 +241,23 @@ function conflict(run_id: string): KsiError {
   );
 }
 
+/** The last event of a run, and what its session's results say of it. */
+function finalEvent(ref: RunRef, ending: Pick<Ending, "event_type" | "payload">): { event: string; result: string } {
+  const event = newEvent({ ...headerOf(ref), ...ending } as Draft) as FinalRunEvent;
+  return { event: JSON.stringify(event), result: JSON.stringify(toRunResult(event)) };
+}
+
 function runEvent<Type extends RunEvent["event_type"]>(
-  { run_id, session_id, agent_id }: RunRef,
+  ref: RunRef,
   event_type: Type,
   payload: Extract<RunEvent, { event_type: Type }>["payload"],
 ): string {
-  const header = { source: "ksi", run_id, session_id, ...(agent_id && { agent_id }) };
   // The signature ties the payload to its type; the compiler does not follow that through a type parameter.
-  return JSON.stringify(newEvent({ ...header, event_type, payload } as Draft));
+  return JSON.stringify(newEvent({ ...headerOf(ref), event_type, payload } as Draft));
+}
+
+function headerOf({ run_id, session_id, agent_id }: RunRef) {
+  return { source: "ksi", run_id, session_id, ...(agent_id && { agent_id }) };
 }
 
 type Draft = Parameters<typeof newEvent>[0];

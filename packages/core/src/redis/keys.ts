@@ -111,7 +111,7 @@ export interface TenantKeys {
 export const channels = {
   /** Everything of one run, text deltas included. */
   run: (runId: string) => `runs:${runId}`,
-  /** The final events of one session's runs. */
+  /** How one session's runs ended: a `RunResult` each. */
   results: (sessionId: string) => `results:${sessionId}`,
   /** What one agent has been sent. */
   inbox: (agentId: string) => `agents:${agentId}:inbox`,
