@@ -1,7 +1,8 @@
 /**
  * Core, put together: the ports of each tenant over one store.
  *
- * It is open from `startCore` to `close`; in between it may be draining, when it takes no new runs and does all else.
+ * It is open from `startCore` to `close`; in between it may be draining, when it takes no new runs and nothing more that
+ * comes in by Redis (ways-in.ts), and does all else.
  * It executes nothing itself: that is a worker's (`startWorker`), here or in any other process on the same Redis.
  */
 import type { Health, Ports } from "@ksi/contract";
@@ -24,6 +25,7 @@ import { createSessions } from "./sessions.ts";
 import { createState } from "./state.ts";
 import { startStateSweep } from "./state-sweep.ts";
 import { checkHealth, createSystem } from "./system.ts";
+import { startWaysIn } from "./ways-in.ts";
 import { settlesWithin } from "./within.ts";
 
 export interface CoreOptions {
@@ -79,7 +81,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     if (inbox) await messagesOf.get(inbox.tenant)?.expireBefore(inbox.agentId, first);
   };
   closers.add(startHistoryTrim({ store, maxAgeMs: history.maxAgeMs, beforeTrim, logger }));
-  let isDraining = false;
+  const draining = new AbortController();
 
   const health = () => checkHealth(store, version);
   const ports = (tenant = "default") => {
@@ -96,7 +98,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     ports,
     health,
     drain() {
-      isDraining = true;
+      draining.abort();
     },
     async settle() {
       const settling = logs
@@ -115,12 +117,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     closers.add(janitor, (started) => started.stop());
     closers.add(startStateSweep({ store, log, tenant, logger }), (sweep) => sweep.stop());
     const messaging = options.messaging ?? defaultMessaging;
-    const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining: () => isDraining };
+    const isDraining = () => draining.signal.aborted;
+    const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining };
     const agents = createAgents(common);
     const presence = closers.add(startPresence({ ...common, ...messaging }));
     const messages = closers.add(startMessages({ ...common, agents, presence }));
     messagesOf.set(tenant, messages);
-    return {
+    const opened: Ports = {
       runs: createRuns({ ...common, profiles }),
       sessions: createSessions(common),
       agents,
@@ -130,5 +133,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       events: createEvents(common),
       system: createSystem(common),
     };
+    closers.add(startWaysIn({ store, keys: services.keys, ports: opened, logger, draining: draining.signal }));
+    return opened;
   }
 }

@@ -6,3 +6,8 @@ export type WorkerProcess = ScriptProcess;
 export async function startWorkerProcess(url: string, root: string, claude?: string): Promise<WorkerProcess> {
   return await startScriptProcess("worker-process.ts", [url, root, ...(claude ? [claude] : [])]);
 }
+
+/** A server that carries out what comes in by Redis, and removes nothing of it; resolves when it takes entries. */
+export async function startWayProcess(url: string, root: string): Promise<ScriptProcess> {
+  return await startScriptProcess("way-process.ts", [url, root]);
+}
