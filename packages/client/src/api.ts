@@ -44,9 +44,11 @@ import type {
 } from "@ksi/contract";
 import type { TRPCClient } from "@trpc/client";
 import type { inferRouterInputs } from "@trpc/server";
+import type { AgentHandle } from "./agent.ts";
 import type { CallOptions } from "./call.ts";
 import type { EventStream, FollowOptions } from "./event-stream.ts";
 import type { Fetch } from "./guarded-fetch.ts";
+import type { InboxOptions } from "./inbox.ts";
 import type { CallsOver } from "./links.ts";
 import type { OutputSchema } from "./output-schema.ts";
 import type { CancelOptions, RunHandle } from "./run.ts";
@@ -137,8 +139,14 @@ export interface KsiClient extends AsyncDisposable {
     list(input?: Inputs["agents"]["list"], options?: CallOptions): Promise<AgentsPage>;
     /** A sign of life, for an agent that does not follow its inbox all the time: one that does needs none. Repeated. */
     heartbeat(agentId: string, options?: CallOptions): Promise<Heartbeat>;
-    /** The agent's messages, from the oldest kept on unless told otherwise, and then as they come. Never ends by itself. */
-    inbox(agentId: string, options?: FollowOptions): EventStream<Message>;
+    /**
+     * The agent's messages: first those that nobody has acknowledged, then what comes. Never ends by itself. Acknowledge
+     * each with `messages.ack`, or `join` for a handle that does. With a cursor it goes on there, and with `from` it is
+     * only looked at. With `mode: "shared"` the messages are divided among all loops that share the inbox.
+     */
+    inbox(agentId: string, options?: InboxOptions): EventStream<Message>;
+    /** Registers the agent that this program is, and gives a handle on it. A known id is registered anew. Repeated. */
+    join(input: RegisterRequest, options?: CallOptions): Promise<AgentHandle>;
   };
   readonly messages: {
     /**

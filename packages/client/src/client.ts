@@ -2,10 +2,12 @@
 import type { AppRouter, KsiEvent, Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { createTRPCClient } from "@trpc/client";
+import { createAgentHandle } from "./agent.ts";
 import type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./api.ts";
 import { type CallOptions, type CallPolicy, call } from "./call.ts";
 import { createEventStream } from "./event-stream.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
+import { createInboxStream } from "./inbox.ts";
 import { createLinks } from "./links.ts";
 import { toJsonSchema } from "./output-schema.ts";
 import { createRunHandle, type RunHandle } from "./run.ts";
@@ -48,9 +50,22 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
   const ifVersioned = ({ if_version }: { if_version?: number | undefined }) =>
     if_version === undefined ? once : again;
 
-  const send: KsiClient["messages"]["send"] = (input, callOptions) => {
-    const keyed = { idempotency_key: randomKey(), ...input };
-    return again(callOptions, (o) => trpc.messages.send.mutate(keyed, o));
+  const register: KsiClient["agents"]["register"] = (input, c) =>
+    again(c, (o) => trpc.agents.register.mutate(input, o));
+  const unregister: KsiClient["agents"]["unregister"] = (agent_id, c) =>
+    once(c, (o) => trpc.agents.unregister.mutate({ agent_id }, o));
+
+  const messages: KsiClient["messages"] = {
+    send(input, c) {
+      const keyed = { idempotency_key: randomKey(), ...input };
+      return again(c, (o) => trpc.messages.send.mutate(keyed, o));
+    },
+    request: (input, c) =>
+      once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
+    history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),
+    ack: (input, c) => again(c, (o) => trpc.messages.ack.mutate(input, o)),
+    deadLetters: (input, c) => again(c, (o) => trpc.messages.deadLetters.query(input, o)),
+    redrive: (input, c) => again(c, (o) => trpc.messages.redrive.mutate(input, o)),
   };
 
   async function run<Output>(request: RunRequest<Output>, callOptions?: CallOptions): Promise<RunHandle<Output>> {
@@ -90,27 +105,19 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       delete: (session_id, c) => once(c, (o) => trpc.sessions.delete.mutate({ session_id }, o)),
     },
     agents: {
-      register: (input, c) => again(c, (o) => trpc.agents.register.mutate(input, o)),
-      unregister: (agent_id, c) => once(c, (o) => trpc.agents.unregister.mutate({ agent_id }, o)),
+      register,
+      unregister,
       get: (agent_id, c) => again(c, (o) => trpc.agents.get.query({ agent_id }, o)),
       list: (input = {}, c) => again(c, (o) => trpc.agents.list.query(input, o)),
       heartbeat: (agent_id, c) => again(c, (o) => trpc.agents.heartbeat.mutate({ agent_id }, o)),
-      inbox: (agent_id, follow = {}) =>
-        createEventStream<Message>(
-          { subscribe: (start, handlers) => trpc.messages.inbox.subscribe({ agent_id, ...start }, handlers) },
-          follow,
-          closed,
-        ),
+      inbox: (agentId, follow = {}) =>
+        createInboxStream<Message>({ trpc, agentId, receive: (message) => message, ends: [closed] }, follow),
+      async join(input, c) {
+        const { agent } = await register(input, c);
+        return createAgentHandle({ trpc, messages, unregister, agentId: agent.agent_id, closed });
+      },
     },
-    messages: {
-      send,
-      request: (input, c) =>
-        once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
-      history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),
-      ack: (input, c) => again(c, (o) => trpc.messages.ack.mutate(input, o)),
-      deadLetters: (input, c) => again(c, (o) => trpc.messages.deadLetters.query(input, o)),
-      redrive: (input, c) => again(c, (o) => trpc.messages.redrive.mutate(input, o)),
-    },
+    messages,
     state: {
       get: (namespace, key, c) => again(c, (o) => trpc.state.get.query({ namespace, key }, o)),
       set: (input, c) => ifVersioned(input)(c, (o) => trpc.state.set.mutate(input, o)),
@@ -126,7 +133,7 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
         createEventStream<KsiEvent>(
           { subscribe: (start, handlers) => trpc.events.subscribe.subscribe({ ...filter, ...start }, handlers) },
           follow,
-          closed,
+          [closed],
         ),
       publish: (input, c) => once(c, (o) => trpc.events.publish.mutate(input, o)),
     },

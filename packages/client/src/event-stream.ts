@@ -16,7 +16,10 @@ export interface Gap {
 export interface FollowOptions {
   /** Goes on after this cursor, kept from an earlier `stream.cursor`. */
   cursor?: string | undefined;
-  /** Where to start without a cursor. Default: `oldest` for runs and inboxes, `now` for the firehose. */
+  /**
+   * Where to start without a cursor. Default: `oldest` for runs, `now` for the firehose, and what nobody has acknowledged
+   * for an inbox, which is only looked at with `from`.
+   */
   from?: "oldest" | "now" | undefined;
   /** Ends the loop without an error. */
   signal?: AbortSignal | undefined;
@@ -34,12 +37,17 @@ export interface FollowOptions {
  * (`UNAUTHORIZED`, `NOT_FOUND`, `HISTORY_TRIMMED` …).
  */
 export interface EventStream<E> extends AsyncIterable<E> {
-  /** The place of the last event that the loop was given. Opaque; keep it to go on later, in another process too. */
+  /**
+   * The place of the last event that the loop was given. Opaque; keep it to go on later, in another process too. A shared
+   * inbox has none.
+   */
   readonly cursor: string | undefined;
 }
 
 export interface StreamSource<E> {
   subscribe(start: Start, handlers: FeedHandlers<E>): Unsubscribable;
+  /** The same events are divided among several; each loop begins with what is free. */
+  isShared?: boolean;
   /** After this event there are none. */
   isLast?(event: E): boolean;
   /** Asked when the daemon ends the subscription although no last event came. */
@@ -51,14 +59,14 @@ const defaultMaxBuffered = 1_000;
 export function createEventStream<E>(
   source: StreamSource<E>,
   options: FollowOptions,
-  clientClosed: AbortSignal,
+  ends: readonly AbortSignal[],
 ): EventStream<E> {
   let cursor = options.cursor;
   let from = options.from;
   let isComplete = false;
 
   async function* read(left: AbortSignal): AsyncGenerator<E, void> {
-    const { signal, unlink } = joinSignals([left, clientClosed, ...(options.signal ? [options.signal] : [])]);
+    const { signal, unlink } = joinSignals([left, ...ends, ...(options.signal ? [options.signal] : [])]);
     let feed: Feed<E> | undefined;
     signal.addEventListener("abort", () => feed?.close());
     try {
@@ -79,7 +87,7 @@ export function createEventStream<E>(
 
   async function* drain(feed: Feed<E>): AsyncGenerator<E, void> {
     for (let entry = await feed.next(); entry; entry = await feed.next()) {
-      cursor = entry.cursor;
+      if (!source.isShared) cursor = entry.cursor;
       isComplete = source.isLast?.(entry.event) ?? false;
       if (isComplete) feed.close();
       yield entry.event;
@@ -90,6 +98,7 @@ export function createEventStream<E>(
     return openFeed<E>({
       subscribe: source.subscribe,
       start: { lastEventId: cursor, from },
+      isShared: source.isShared ?? false,
       maxBuffered: Math.max(1, options.maxBuffered ?? defaultMaxBuffered),
       onReconnect: options.onReconnect,
       isOver: async () => (await source.isOver?.(signal)) ?? false,

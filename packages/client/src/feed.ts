@@ -1,6 +1,8 @@
 /**
  * Trades a tRPC subscription, which pushes as fast as the daemon sends, for a bounded queue that is asked for the next
- * event. Nothing is lost or repeated: whatever the queue does not take is read again after the last cursor it has.
+ * event. Nothing is lost or repeated: whatever the queue does not take is read again after the last cursor it has. What
+ * has no place of its own to go on from (`isShared`) has no such cursor: there the daemon bounds what is queued, and what
+ * was queued when a subscription was lost is dropped, since the daemon then gives it to whoever comes next.
  *
  * States: `open` (subscribed) → `paused` (the queue is full; unsubscribed) → `open` once it is half empty; `open` →
  * `waiting` (the daemon ended the subscription with a failure that passes) → `open` after a delay; any → `ended`
@@ -29,6 +31,7 @@ export interface FeedHandlers<E> {
   onData(tracked: { id: string; data: E }): void;
   onError(error: unknown): void;
   onComplete(): void;
+  onConnectionStateChange(change: { state: "idle" | "connecting" | "pending" }): void;
 }
 
 export interface FeedOptions<E> {
@@ -36,6 +39,8 @@ export interface FeedOptions<E> {
   start: Start;
   /** Events that are queued at the most. */
   maxBuffered: number;
+  /** The same events are divided among several, of which this is one. */
+  isShared: boolean;
   /** The subscription goes on after a cut. */
   onReconnect?: (() => void) | undefined;
   /** Asked when the daemon twice ended the subscription in peace and gave nothing: is there nothing more to come? */
@@ -50,7 +55,9 @@ export interface Feed<E> {
 }
 
 export function openFeed<E>(options: FeedOptions<E>): Feed<E> {
-  const { maxBuffered, onReconnect } = options;
+  const { isShared, onReconnect } = options;
+  // A subscription that is paused would give up what it holds.
+  const maxBuffered = isShared ? Number.POSITIVE_INFINITY : options.maxBuffered;
   const queue: Entry<E>[] = [];
   const start = { ...options.start };
   let state: "open" | "paused" | "waiting" | "ended" = "paused";
@@ -73,8 +80,8 @@ export function openFeed<E>(options: FeedOptions<E>): Feed<E> {
         if (heard === mine && starts++ > 0) onReconnect?.();
       },
       onData({ id, data }) {
-        if (heard !== mine || isRepeat(id, start.lastEventId)) return;
-        start.lastEventId = id;
+        if (heard !== mine || isQueued(id) || isRepeat(id, start.lastEventId)) return;
+        if (!isShared) start.lastEventId = id;
         failures = 0;
         emptyEnds = 0;
         queue.push({ cursor: id, event: data });
@@ -90,6 +97,9 @@ export function openFeed<E>(options: FeedOptions<E>): Feed<E> {
       onComplete() {
         if (heard === mine) void settle();
       },
+      onConnectionStateChange({ state: connection }) {
+        if (heard === mine && isShared && connection === "connecting") queue.length = 0;
+      },
     });
     if (heard === mine) subscription = opened;
     else opened.unsubscribe();
@@ -98,8 +108,14 @@ export function openFeed<E>(options: FeedOptions<E>): Feed<E> {
   function leave(next: typeof state) {
     state = next;
     heard = undefined;
+    if (isShared) queue.length = 0;
     subscription?.unsubscribe();
     subscription = undefined;
+  }
+
+  /** Given out again, by the daemon's deadline or after a move to another socket, before the loop came to it. */
+  function isQueued(id: string): boolean {
+    return isShared && queue.some(({ cursor }) => cursor === id);
   }
 
   function retry() {

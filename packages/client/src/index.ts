@@ -2,7 +2,9 @@
 export type {
   Agent,
   AgentEvent,
+  AgentStatus,
   CustomEvent,
+  DeadLetter,
   EventFilter,
   Health,
   Image,
@@ -10,8 +12,11 @@ export type {
   JsonObject,
   KsiEvent,
   Message,
+  MessageEvent,
+  Profile,
   PublishInput,
   RegisterRequest,
+  RequestRequest,
   Run,
   RunEvent,
   RunStatus,
@@ -19,14 +24,21 @@ export type {
   Session,
   SessionEvent,
   SpawnRequest,
+  StateEntry,
+  StateEvent,
+  StateSetInput,
   SystemStatus,
   Usage,
 } from "@ksi/contract";
 export { type ErrorCode, type ErrorDetails, isErrorCode, KsiError, type RunErrorCode } from "@ksi/contract/errors";
+export type { AgentHandle } from "./agent.ts";
 export type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./api.ts";
 export type { CallOptions } from "./call.ts";
 export { createKsiClient } from "./client.ts";
 export type { EventStream, FollowOptions, Gap } from "./event-stream.ts";
+export type { HandleOptions, MessageHandler } from "./handle-messages.ts";
+export type { InboxOptions, OwnInboxOptions, SharedInboxOptions } from "./inbox.ts";
 export type { OutputSchema } from "./output-schema.ts";
+export type { ReceivedMessage, ReplyOptions } from "./received-message.ts";
 export type { CancelOptions, RunHandle, RunResult } from "./run.ts";
 export type { Connection } from "./socket.ts";

@@ -93,7 +93,7 @@ test("loops and calls leave nothing on the signal that lives as long as the clie
   const closed = new AbortController().signal;
   const source = { subscribe: () => ({ unsubscribe() {} }) };
   for (let round = 0; round < 50; round++) {
-    const loop = createEventStream(source, {}, closed)[Symbol.asyncIterator]();
+    const loop = createEventStream(source, {}, [closed])[Symbol.asyncIterator]();
     const next = loop.next();
     expect(listeners(closed)).toBe(1);
     await loop.return?.();
@@ -116,4 +116,35 @@ test("a signal of many calls has no listeners when they are answered, refused or
   await client.ksi.close();
   await rejected;
   expect(listeners(signal)).toBe(0);
+});
+
+test("handling messages leaves nothing on the signal, whether it ends by it, by an error or by a close", async () => {
+  await using daemon = await startFakeDaemon();
+  const before = resources();
+  const stop = new AbortController();
+  const lasting = new AbortController();
+  await using client = follow(daemon);
+  const bob = await client.ksi.agents.join({ agent_id: "bob" });
+  const fail = () => {
+    throw new Error("no");
+  };
+  const begin = (handler: () => void, { signal }: AbortController) =>
+    (["each", "shared"] as const).map((mode) => bob.handle(handler, { mode, signal }));
+  const areOpen = (count: number) => until(() => daemon.inbox.open === count && daemon.shared.open === count);
+
+  const stopped = begin(() => {}, stop);
+  await areOpen(1);
+  stop.abort();
+  await Promise.all(stopped);
+  await areOpen(0);
+  const failed = begin(fail, lasting).map((handling) => expect(handling).rejects.toThrow("no"));
+  await client.ksi.messages.send({ source: "alice", target: "bob", event_type: "x.n", payload: 1 });
+  await Promise.all(failed);
+  const closed = begin(() => {}, lasting);
+  await areOpen(1);
+  expect(listeners(lasting.signal)).toBe(2);
+  await client.ksi.close();
+  await Promise.all(closed);
+  expect(listeners(stop.signal) + listeners(lasting.signal)).toBe(0);
+  await until(() => beyond(before).length === 0, { message: "no timer and no socket is left" });
 });

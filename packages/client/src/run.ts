@@ -77,7 +77,7 @@ export function createRunHandle<Result>(options: RunHandleOptions<Result>): RunH
         isOver: async (signal) => (await trpc.runs.get.query({ run_id }, { signal })).status in finalStatuses,
       },
       followOptions,
-      closed,
+      [closed],
     );
   }
 

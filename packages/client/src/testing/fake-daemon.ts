@@ -8,6 +8,7 @@ import {
   appRouter,
   type CancelInput,
   type Context,
+  type InboxInput,
   isFinalRunEvent,
   KsiError,
   type KsiEvent,
@@ -33,9 +34,11 @@ export interface FakeDaemon extends AsyncDisposable {
   readonly run_id: string;
   /** Events of the one run that it knows from the start. */
   readonly log: FakeLog<RunEvent>;
-  /** Everybody's inbox, for consumers that get every message each. Nothing is left out that was acknowledged. */
+  /** The inbox of bob, for consumers that get every message each. Nothing is left out that was acknowledged. */
   readonly inbox: FakeLog<Message>;
-  /** Everybody's inbox, for consumers that share it. */
+  /** What inboxes were asked for. */
+  readonly followed: InboxInput[];
+  /** The inbox of bob, for consumers that share it. */
   readonly shared: FakeSharedInbox;
   readonly firehose: FakeLog<KsiEvent>;
   readonly runs: Map<string, Run>;
@@ -89,6 +92,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const messages = new Map<string, Message>();
   const requested: RequestInput[] = [];
   const acked: AckInput[] = [];
+  const followed: InboxInput[] = [];
   const set: StateSetInput[] = [];
   const requests: string[] = [];
   const faults: FakeDaemon["faults"] = { loseAnswers: 0, refuse: [], resultGate: Promise.resolve() };
@@ -152,7 +156,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         const known = messages.get(idempotency_key);
         const message = known ?? toMessage(input, messages.size + 1);
         messages.set(idempotency_key, message);
-        if (!known) {
+        if (!known && (target === undefined || target === "bob")) {
           inbox.append(message);
           shared.append(message);
         }
@@ -167,7 +171,9 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         return work({ status: "replied", id: "m1", reply: { ...reply, correlation_id } } as const);
       },
       history: async () => ({ messages: [] }),
-      async inbox({ mode, prefetch, lastEventId, from }, signal) {
+      async inbox(input, signal) {
+        followed.push(input);
+        const { mode, prefetch, lastEventId, from } = input;
         if (mode === "shared") return shared.follow(prefetch, signal);
         return inbox.follow({ lastEventId, from }, { signal, from: "oldest" });
       },
@@ -257,6 +263,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     run_id,
     log,
     inbox,
+    followed,
     shared,
     firehose,
     runs,

@@ -6,6 +6,8 @@ export interface FakeSharedInbox {
   append(...messages: Message[]): void;
   follow(prefetch: number, signal: AbortSignal | undefined): Follow<Message>;
   ack(ids: readonly string[]): void;
+  /** Takes from all consumers what they hold, as when they take too long to acknowledge it. */
+  expire(): void;
   /** Ids in the order in which they were given out, repeats and all. */
   readonly delivered: readonly string[];
   /** Consumers that there are now, and have been. */
@@ -65,6 +67,10 @@ export function createFakeSharedInbox(): FakeSharedInbox {
     follow: (prefetch, signal) => createFakeFollow("fake", () => read(prefetch, signal)),
     ack(ids) {
       slots = slots.filter(({ message }) => !ids.includes(message.id));
+      wakeAll();
+    },
+    expire() {
+      for (const slot of slots) slot.consumer = undefined;
       wakeAll();
     },
     delivered,

@@ -1,0 +1,71 @@
+/** A handle on an agent that this program is. */
+import type { Message, Replied, RequestRequest, SendInput, Sent, Unregistered } from "@ksi/contract";
+import { createAcks } from "./acks.ts";
+import type { KsiClient } from "./api.ts";
+import type { CallOptions } from "./call.ts";
+import type { EventStream } from "./event-stream.ts";
+import { type HandleOptions, handleMessages, type MessageHandler } from "./handle-messages.ts";
+import { createInboxStream, type InboxOptions, type InboxSource } from "./inbox.ts";
+import { type ReceivedMessage, receiveMessage } from "./received-message.ts";
+
+export interface AgentHandle {
+  readonly agent_id: string;
+  /**
+   * Its messages: first those that nobody has acknowledged, then what comes. While the loop lasts, the agent is online.
+   * With `mode: "shared"` the messages are divided among all loops that share the inbox.
+   */
+  inbox(options?: InboxOptions): EventStream<ReceivedMessage>;
+  /**
+   * Calls the handler with each message and acknowledges it once the handler is done. What the handler returns is sent
+   * as a reply, to whoever asked for one: the message has a `correlation_id` or `reply_to`, and is no reply itself. A
+   * message whose handler throws is not acknowledged: with `mode: "shared"` it is given out again, to this loop or to
+   * another one, until the daemon takes it for dead; else whenever the inbox is followed anew.
+   *
+   * Resolves when the signal is aborted, or the agent leaves, and the handlers that had begun are done. Rejects as a loop
+   * over the inbox does, and without `onError` with the first error of a message.
+   */
+  handle(handler: MessageHandler, options?: HandleOptions): Promise<void>;
+  /** `messages.send` with this agent as the source. */
+  send(message: Omit<SendInput, "source">, options?: CallOptions): Promise<Sent>;
+  /** `messages.request` with this agent as the source. */
+  request(message: Omit<RequestRequest, "source">, options?: CallOptions): Promise<Replied>;
+  /**
+   * Ends its loops and unregisters it: its inbox is forgotten. An agent that is to come back only ends its loops; what it
+   * is sent meanwhile waits.
+   */
+  leave(options?: CallOptions): Promise<Unregistered>;
+}
+
+export interface AgentHandleOptions {
+  trpc: InboxSource<Message>["trpc"];
+  messages: KsiClient["messages"];
+  unregister: KsiClient["agents"]["unregister"];
+  agentId: string;
+  /** Aborts when the client is closed. */
+  closed: AbortSignal;
+}
+
+export function createAgentHandle(options: AgentHandleOptions): AgentHandle {
+  const { trpc, messages, unregister, agentId, closed } = options;
+  const leaving = new AbortController();
+  const ends = [closed, leaving.signal];
+  const ack = createAcks((ids) => messages.ack({ agent_id: agentId, ids }));
+
+  const receive = (message: Message) => receiveMessage(message, { agentId, ack, send: messages.send });
+
+  function inbox(following: InboxOptions = {}): EventStream<ReceivedMessage> {
+    return createInboxStream({ trpc, agentId, receive, ends }, following);
+  }
+
+  return {
+    agent_id: agentId,
+    inbox,
+    handle: (handler, handling = {}) => handleMessages({ inbox, handler, ends, left: leaving.signal }, handling),
+    send: (message, callOptions) => messages.send({ ...message, source: agentId }, callOptions),
+    request: (message, callOptions) => messages.request({ ...message, source: agentId }, callOptions),
+    leave(callOptions) {
+      leaving.abort();
+      return unregister(agentId, callOptions);
+    },
+  };
+}

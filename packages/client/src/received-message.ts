@@ -1,0 +1,49 @@
+/** A message, and what its receiver does with it. */
+import type { Json, Message, Sent } from "@ksi/contract";
+import type { KsiClient } from "./api.ts";
+import type { CallOptions } from "./call.ts";
+
+/** A message in the hands of the agent that it was sent to. */
+export interface ReceivedMessage extends Message {
+  /**
+   * It is dealt with, and never delivered again, also if the connection over which it came is gone by now. Those of one
+   * tick travel in one call. Safe to repeat.
+   */
+  ack(): Promise<void>;
+  /**
+   * Answers to `reply_to`, or else to the source, with the same `correlation_id` and one hop more. It acknowledges nothing.
+   * `NOT_FOUND` where they are not registered and wait no more.
+   */
+  reply(payload: Json, options?: ReplyOptions): Promise<Sent>;
+}
+
+export interface ReplyOptions extends CallOptions {
+  /** Default `x.reply`. */
+  event_type?: string | undefined;
+}
+
+/** What an answer is called unless told otherwise. */
+export const replyType = "x.reply";
+
+export interface Receiver {
+  agentId: string;
+  ack(id: string): Promise<void>;
+  send: KsiClient["messages"]["send"];
+}
+
+export function receiveMessage(message: Message, { agentId, ack, send }: Receiver): ReceivedMessage {
+  const { id, source, reply_to = source, correlation_id, hops = 0 } = message;
+  return {
+    ...message,
+    ack: () => ack(id),
+    reply(payload, { event_type = replyType, ...callOptions } = {}) {
+      const answer = { source: agentId, target: reply_to, event_type, payload, hops: hops + 1 };
+      return send({ ...answer, ...(correlation_id !== undefined && { correlation_id }) }, callOptions);
+    },
+  };
+}
+
+/** Not a reply itself: two agents that return something for every message would answer each other without end. */
+export function asksForReply({ correlation_id, reply_to, event_type }: Message): boolean {
+  return (correlation_id !== undefined || reply_to !== undefined) && event_type !== replyType;
+}
