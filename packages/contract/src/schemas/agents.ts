@@ -1,8 +1,16 @@
 import { z } from "zod";
 import { agentId, jsonObject, page, timestamp } from "./common.ts";
 
-/** Something that an agent can do. A message can be sent to whoever can do it. Compared letter by letter. */
-export const capability = z.string().min(1).max(100);
+/**
+ * Something that an agent can do. A message can be sent to whoever can do it. Any text of 1 to 100 characters without
+ * control characters, compared letter by letter.
+ */
+export const capability = z
+  .string()
+  .min(1)
+  .max(100)
+  // An empty one is refused above, in other words.
+  .regex(/^[^\p{Cc}\p{Cs}]*$/u, "must not contain control characters, or half of a surrogate pair");
 
 export const agentStatuses = ["online", "offline"] as const;
 
