@@ -47,9 +47,10 @@ export const messagesRouter = router({
         description:
           "To one agent, by `target` or by `capability`. The answer is the first message with the same " +
           "`correlation_id` (a new one unless given) to `reply_to`, or else to the source, which need not be registered " +
-          "for it. 408 where none came in time: the message stays sent. Otherwise refused as a message is.",
+          "for it. 408 where none came in time: the message stays sent. 409 where another request waits with this " +
+          "`correlation_id`. Otherwise refused as a message is.",
         tags,
-        errorResponses: [404, 408, 422, 429],
+        errorResponses: [404, 408, 409, 422, 429],
       },
     })
     .input(requestInput)
@@ -82,7 +83,8 @@ export const messagesRouter = router({
         description:
           "Begins with what nobody has acknowledged, in the order sent, and goes on with what comes. Acknowledge each " +
           "message when it is dealt with: until then it is given again to whoever comes next. With a cursor it goes on " +
-          "there, and with `from` the inbox is only looked at. 412 where the messages after the cursor are no longer kept.",
+          "there, and with `from` the inbox is only looked at. With `mode=shared` neither counts: what others leave may come " +
+          "behind later messages. 412 where the messages after the cursor are no longer kept.",
         tags,
         errorResponses: [404, 412],
       },

@@ -122,7 +122,7 @@ export const inboxModes = ["each", "shared"] as const;
 
 /**
  * Without a cursor an inbox begins with what nobody has acknowledged. With `from` it is only looked at: nothing counts as
- * delivered, and the agent is not online by it. A `shared` inbox has one place for all, so it takes neither.
+ * delivered, and the agent is not online by it. A `shared` inbox has one place for all, so neither counts there.
  */
 export const inboxInput = z.object({
   ...agentRef.shape,
