@@ -31,40 +31,46 @@ export interface InboxFollows {
   look(agentId: string, from: FollowFrom, signal: AbortSignal | undefined): Promise<Follow<Message>>;
 }
 
-const noteMaxMessages = 500;
+/** Of one call, and those that may wait for one: beyond it receipts are lost, which is said in the log. */
+const noteMaxBatches = 500;
+const noteMaxMessages = 1_000;
+const noteMaxWaiting = 20_000;
 
 export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOptions): InboxFollows {
   const { redis, keys } = context;
-  /** By agent. */
-  const notes = new Map<string, Map<string, boolean>>();
-  const { add: noteSoon } = createCoalescer<string, undefined>({
-    call: async () => {
-      await storeNotes();
-      return [];
-    },
-    maxItems: Number.POSITIVE_INFINITY,
-    maxBytes: Number.POSITIVE_INFINITY,
-    bytesOf: () => 0,
-    maxWaiting: Number.POSITIVE_INFINITY,
+  const notes = createCoalescer<Note, undefined>({
+    call: (all) => storeNotes(all),
+    maxItems: noteMaxBatches,
+    maxBytes: noteMaxMessages,
+    bytesOf: ({ messages }) => messages.length,
+    maxWaiting: noteMaxWaiting,
   });
 
   return {
     async consume(agentId, after, signal) {
-      const pending = await open(agentId);
       const channel = channels.inbox(agentId);
-      const isRepeat = (id: string) => pending.entries.has(id);
+      if (after !== undefined) {
+        await mustExist(agentId);
+        const follow = await log.follow<Message>(channel, { after, signal, accept: isAlive });
+        return noting(follow, { agentId, isRepeat: () => false, signal });
+      }
+      const pending = await open(agentId);
       const follow = await log.follow<Message>(channel, {
-        after: after ?? pending.start,
+        after: pending.start,
         signal,
-        accept: after === undefined ? createAccept(pending) : isAlive,
+        accept: createAccept(pending),
       });
-      return noting(follow, { agentId, isRepeat, signal });
+      return noting(follow, { agentId, isRepeat: (id) => pending.entries.has(id), signal });
     },
     async look(agentId, { lastEventId, from }, signal) {
-      if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+      await mustExist(agentId);
       return await log.follow<Message>(channels.inbox(agentId), { after: lastEventId, from, signal });
     },
   };
+
+  async function mustExist(agentId: string): Promise<void> {
+    if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+  }
 
   async function open(agentId: string): Promise<Pending> {
     const reply = (await openInboxScript(context, { agent_id: agentId })) as string[] | null;
@@ -75,10 +81,8 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
   /** The same follow, which notes what it gives out. */
   function noting(follow: Follow<Message>, { agentId, isRepeat, signal }: Noting): Follow<Message> {
     const note = (entries: readonly Entry<Message>[]) => {
-      const ofAgent = notes.get(agentId) ?? new Map<string, boolean>();
-      notes.set(agentId, ofAgent);
-      for (const { event } of entries) ofAgent.set(event.id, (ofAgent.get(event.id) ?? false) || isRepeat(event.id));
-      noteSoon(agentId).catch(onNoteFailed);
+      const messages = entries.map(({ event: { id } }) => ({ id, isRepeat: isRepeat(id) }));
+      notes.add({ agentId, messages }).catch(onNoteFailed);
     };
     const open = () => {
       const batches = follow.batches()[Symbol.asyncIterator]();
@@ -98,16 +102,24 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
     return toFollow({ channel: follow.channel, open, signal });
   }
 
-  async function storeNotes(): Promise<void> {
-    const all = [...notes];
-    notes.clear();
-    for (const [agentId, messages] of all) {
-      const args = [...messages].map(([id, isRepeat]) => [id, isRepeat ? "1" : "0"]);
-      for (let i = 0; i < args.length; i += noteMaxMessages) {
-        await noteDeliveredScript(context, { agent_id: agentId }, args.slice(i, i + noteMaxMessages).flat());
+  /** One script call for each agent, in which each message is once. */
+  async function storeNotes(all: readonly Note[]): Promise<undefined[]> {
+    for (const [agentId, ofAgent] of Map.groupBy(all, (note) => note.agentId)) {
+      const messages = new Map<string, boolean>();
+      for (const { id, isRepeat } of ofAgent.flatMap((note) => note.messages)) {
+        messages.set(id, isRepeat || messages.get(id) === true);
       }
+      const args = [...messages].flatMap(([id, isRepeat]) => [id, isRepeat ? "1" : "0"]);
+      await noteDeliveredScript(context, { agent_id: agentId }, args);
     }
+    return [];
   }
+}
+
+/** What a consumer was handed together. */
+interface Note {
+  readonly agentId: string;
+  readonly messages: readonly { readonly id: string; readonly isRepeat: boolean }[];
 }
 
 interface Noting {
