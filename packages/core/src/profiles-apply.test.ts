@@ -1,4 +1,4 @@
-import { mkdir, realpath, writeFile } from "node:fs/promises";
+import { mkdir, realpath, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { SpawnInput } from "@ksi/contract";
 import type { KsiError } from "@ksi/contract/errors";
@@ -109,6 +109,12 @@ test("a profile's model and folder are checked like any others, and the error sa
     /^MODEL_NOT_FOUND: No runner serves the model gpt-1/,
   );
   expect(await scene.refusal({ agent_profile: "far", model: "gpt-1" })).toMatch(/^MODEL_NOT_FOUND: No runner/);
+});
+
+test("what is wrong with a default is not said to be the profile's", async () => {
+  await using scene = await startScene({ plain: { model: "manual" } });
+  await rm(scene.fresh.folder, { recursive: true });
+  expect(await scene.refusal({ agent_profile: "plain" })).toMatch(/^INVALID_INPUT: cwd: is not an existing folder/);
 });
 
 test("a repeat is told by what the caller sent, also when the profile has changed meanwhile", async () => {

@@ -105,13 +105,10 @@ async function inspect(path: string): Promise<Inspected> {
   const isLink = (await lstat(path)).isSymbolicLink();
   const real = isLink ? await followLink(path) : path;
   const about = await stat(real, { bigint: true });
-  const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = about;
   if (!about.isFile()) throw new ProfileProblem("is not a file");
-  if (size > maxBytes) throw new ProfileProblem(tooLarge);
-  return { real, version: [dev, ino, size, mtimeNs, ctimeNs].join(" "), changedMs: Number(ctimeMs) };
+  const { dev, ino, size, mtimeNs, mtimeMs } = about;
+  return { real, version: [dev, ino, size, mtimeNs].join(" "), changedMs: Number(mtimeMs) };
 }
-
-const tooLarge = `is larger than ${maxBytes / 1_000} kB`;
 
 async function followLink(path: string): Promise<string> {
   const [folder, real] = await Promise.all([
@@ -130,7 +127,7 @@ async function readOne(path: string, file: string): Promise<ProfileFile> {
   await using handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const bytes = await buffer(handle.createReadStream({ end: maxBytes, autoClose: false }));
   try {
-    if (bytes.length > maxBytes) throw new ProfileProblem(tooLarge);
+    if (bytes.length > maxBytes) throw new ProfileProblem(`is larger than ${maxBytes / 1_000} kB`);
     return { file, name, fields: await parseProfile(bytes, name, formats[extname(file)] ?? "yaml") };
   } catch (thrown) {
     return { file, name, problem: problemOf(thrown) };
