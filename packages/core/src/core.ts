@@ -119,7 +119,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const messaging = options.messaging ?? defaultMessaging;
     const isDraining = () => draining.signal.aborted;
     const common = { ...options, messaging, ...services, log, tenant, startedAt, health, isDraining };
-    const agents = createAgents(common);
+    const agents = createAgents({ ...common, profileCapabilities: profiles.capabilitiesOf });
     const presence = closers.add(startPresence({ ...common, ...messaging }));
     const messages = closers.add(startMessages({ ...common, agents, presence }));
     messagesOf.set(tenant, messages);

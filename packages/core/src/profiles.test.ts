@@ -6,6 +6,7 @@ import type { KsiError } from "@ksi/contract/errors";
 import { createTempFolder } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { createProfiles, type ProfilesOptions } from "./profiles.ts";
+import { startFreshCore } from "./testing/fresh-core.ts";
 
 const shipped = ["assistant", "coder", "critic", "researcher", "student", "teacher"];
 
@@ -228,4 +229,18 @@ test("a folder that cannot be read refuses every name, since a file could have c
   );
   const message = expect.stringContaining("cannot be read (ENOTDIR)");
   expect(await scene.profiles.list()).toEqual({ profiles: [], problems: [{ file: "profiles", message }] });
+});
+
+test("an agent that says nothing of what it can do has the capabilities of its profile, which may be any name", async () => {
+  await using scene = await createScene();
+  await scene.write("odd.yaml", "capabilities: painting");
+  await using fresh = await startFreshCore({
+    profiles: { dir: scene.dir, configured: { painter: { capabilities: ["painting"] } } },
+  });
+  const register = async (agent_id: string, profile: string, more = {}) =>
+    (await fresh.ports.agents.register({ agent_id, profile, ...more })).agent.capabilities;
+  expect(await register("a", "painter")).toEqual(["painting"]);
+  expect(await register("b", "painter", { capabilities: ["sculpting"] })).toEqual(["sculpting"]);
+  expect(await register("c", "no profile")).toEqual([]);
+  expect(await register("d", "odd")).toEqual([]);
 });

@@ -19,7 +19,12 @@ export interface ProfilesOptions {
 /** How many names an error lists. */
 const maxListed = 50;
 
-export function createProfiles({ dir, configured = {} }: ProfilesOptions = {}): ProfilesPort {
+export interface Profiles extends ProfilesPort {
+  /** For agents, whose profile may be any name: undefined where there is no profile of this one that can be used. */
+  capabilitiesOf(name: string): Promise<string[] | undefined>;
+}
+
+export function createProfiles({ dir, configured = {} }: ProfilesOptions = {}): Profiles {
   const folder = createProfilesFolder(dir);
   const lasting = new Map([...toProfiles(shippedProfiles, "built_in"), ...toProfiles(configured, "config")]);
 
@@ -35,13 +40,25 @@ export function createProfiles({ dir, configured = {} }: ProfilesOptions = {}): 
     },
 
     async get(name) {
-      const [file] = await folder.read(name);
-      if (file?.problem !== undefined) throw unusable(name, file.file, file.problem);
-      const profile = file ? toProfile(name, file.fields, "file") : lasting.get(name);
+      const profile = await find(name);
       if (!profile) throw unknownProfile(name, merge(await folder.read()));
       return profile;
     },
+
+    async capabilitiesOf(name) {
+      const profile = await find(name).catch((thrown: unknown) => {
+        if (KsiError.from(thrown).code !== "INVALID_INPUT") throw thrown;
+        return undefined;
+      });
+      return profile?.capabilities;
+    },
   };
+
+  async function find(name: string): Promise<Profile | undefined> {
+    const [file] = await folder.read(name);
+    if (file?.problem !== undefined) throw unusable(name, file.file, file.problem);
+    return file ? toProfile(name, file.fields, "file") : lasting.get(name);
+  }
 
   /** In order of name. */
   function merge(files: readonly ProfileFile[]): Profile[] {
