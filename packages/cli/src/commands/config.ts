@@ -52,5 +52,7 @@ export async function configuredDataDir(where: { env: NodeJS.ProcessEnv; cwd: st
 function describeValue(value: unknown): string {
   if (value === undefined) return "-";
   if (Array.isArray(value)) return value.length === 0 ? "-" : value.join(",");
+  // Profiles: their names say enough, and `ksi profiles` says more.
+  if (typeof value === "object" && value !== null) return Object.keys(value).join(",") || "-";
   return String(value);
 }
