@@ -8,6 +8,7 @@ import { addConfigCommand } from "./commands/config.ts";
 import { addHelpCommand, refuseUnknownCommand } from "./commands/help.ts";
 import { addInboxCommand } from "./commands/inbox.ts";
 import { addLogsCommand } from "./commands/logs.ts";
+import { addProfilesCommand } from "./commands/profiles.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addRunsCommand } from "./commands/runs.ts";
 import { addSendCommand } from "./commands/send.ts";
@@ -69,6 +70,7 @@ function createProgram(cli: Cli) {
   addRunsCommand(program, cli);
   addLogsCommand(program, cli);
   addCancelCommand(program, cli);
+  addProfilesCommand(program, cli);
   addSessionsCommand(program, cli);
   program.commandsGroup("Agents:");
   addAgentsCommand(program, cli);

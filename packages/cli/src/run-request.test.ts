@@ -41,6 +41,10 @@ test("options become the fields of the wire", async () => {
     system_prompt: "p",
     metadata: { a: 1 },
   });
+  expect(await buildRunRequest(["x"], { profile: "coder" }, cliWith(""))).toEqual({
+    prompt: "x",
+    agent_profile: "coder",
+  });
   expect(await buildRunRequest(["x"], { tools: false }, cliWith(""))).toEqual({ prompt: "x", enable_tools: false });
 });
 

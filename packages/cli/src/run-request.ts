@@ -11,6 +11,7 @@ import { readStdin } from "./read-stdin.ts";
 export interface RunOptions {
   session?: string | undefined;
   model?: string | undefined;
+  profile?: string | undefined;
   cwd?: string | undefined;
   /** `false` is `--no-tools`. */
   tools?: string[] | boolean | undefined;
@@ -25,7 +26,7 @@ export interface RunOptions {
 
 /** Everything but the working directory, which depends on where the daemon runs. */
 export async function buildRunRequest(words: string[], options: RunOptions, cli: Cli): Promise<SpawnRequest> {
-  const { session, model, tools, timeout, metadata, systemPrompt, priority, agentId, schema, image } = options;
+  const { session, model, profile, tools, timeout, metadata, systemPrompt, priority, agentId, schema, image } = options;
   const outputSchema = schema === undefined ? undefined : await readSchema(resolve(cli.cwd, schema));
   const images = image === undefined ? undefined : await readImages(image, cli.cwd);
   return {
@@ -33,6 +34,7 @@ export async function buildRunRequest(words: string[], options: RunOptions, cli:
     ...(images !== undefined && { images }),
     ...(session !== undefined && { session_id: session }),
     ...(model !== undefined && { model }),
+    ...(profile !== undefined && { agent_profile: profile }),
     ...(Array.isArray(tools) && { tools }),
     ...(tools === false && { enable_tools: false }),
     ...(timeout !== undefined && { timeout_ms: timeout }),

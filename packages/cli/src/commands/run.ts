@@ -27,7 +27,8 @@ export function addRunCommand(program: Program, cli: Cli): void {
     .argument("[prompt...]", "the prompt; `-` at its end, or nothing and a pipe, reads stdin")
     .option("-s, --session <id>", "continue this session, or start one under this id (a UUID)")
     .option("-m, --model <name>", "sonnet, opus, haiku, echo … (default: the daemon's)")
-    .option("-C, --cwd <folder>", "where the agent works (default: here)")
+    .option("--profile <name>", "a preset to start from, as coder; `ksi profiles` lists them")
+    .option("-C, --cwd <folder>", "where the agent works (default: the profile's folder, or here)")
     .option("--tools <names>", "only these of the daemon's tools, as Read,Grep", parseList)
     .option("--no-tools", "no tools at all")
     .option("-t, --timeout <time>", "time limit: seconds, or 500ms, 30s, 5m, 1h30m", parseTimeout)
@@ -46,6 +47,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
         ['ksi run --session ID "And times 3?"', "go on in the same conversation"],
         ['git diff | ksi run "Review this:" -', "put stdin behind the prompt"],
         ['ksi run -m opus -t 10m --tools Read,Grep "…"', "choose model, time limit and tools"],
+        ['ksi run --profile critic "Review README.md"', "start from a preset"],
         ['ksi run --image a.png --image b.png "What changed?"', "show it pictures, in this order"],
         ['ksi run --schema answer.json "…" | jq .', "get JSON of a known shape"],
         ['ksi run --detach "…"', "leave at once; `ksi logs RUN -f` shows it"],
@@ -69,7 +71,7 @@ export function addRunCommand(program: Program, cli: Cli): void {
         onBack: () => view.note("Connected again."),
       });
       await using link = await connect({ url, token, dataDir }, cli, watch);
-      const spawning = { ...request, ...chooseCwd(options.cwd, link, cli) };
+      const spawning = { ...request, ...(await chooseCwd(options, link, cli)) };
       const run = await spawn(link.ksi, spawning, options.cwd === undefined);
       if (options.detach) return printAccepted(run, options.json === true, cli);
       if (request.session_id !== undefined && (await waitsForOthers(link.ksi, run))) {
@@ -83,10 +85,19 @@ function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
-/** The folder the user stands in means something only to a daemon on the same machine. */
-function chooseCwd(given: string | undefined, { address }: Link, { cwd }: Cli): { cwd?: string } {
+/**
+ * The folder the user stands in means something only to a daemon on the same machine, and is not asked for where a
+ * profile names one.
+ */
+async function chooseCwd(
+  { cwd: given, profile }: { cwd?: string | undefined; profile?: string | undefined },
+  { address, ksi }: Link,
+  { cwd }: Cli,
+): Promise<{ cwd?: string }> {
   if (given !== undefined) return { cwd: address.isLocal ? resolve(cwd, given) : given };
-  return address.isLocal ? { cwd } : {};
+  if (!address.isLocal) return {};
+  const hasOwn = profile !== undefined && (await ksi.profiles.get(profile)).cwd !== undefined;
+  return hasOwn ? {} : { cwd };
 }
 
 async function spawn(ksi: KsiClient, request: SpawnRequest, isOwnCwd: boolean): Promise<RunHandle> {

@@ -1,0 +1,82 @@
+/** `ksi profiles`: the presets that runs can start from, and files that should be some and are not. */
+import type { Profile } from "@ksi/client";
+import { type Cli, examples, type Program } from "../cli.ts";
+import { connect } from "../connect.ts";
+import { formatDuration, formatTable, shorten } from "../format.ts";
+import type { Stream } from "../terminal.ts";
+
+/** Columns of a description in the list; `ksi profiles NAME` has all of it. */
+const descriptionWidth = 60;
+
+export function addProfilesCommand(program: Program, cli: Cli): void {
+  program
+    .command("profiles")
+    .summary("presets for runs: model, system prompt, tools")
+    .description(
+      "Lists the profiles that a run can start from, by name, or prints one of them.\n" +
+        "They are YAML and JSON files in profiles/ of the daemon's data directory, in its configuration, or ship with it.",
+    )
+    .argument("[name]", "print this one")
+    .option("--json", "print one line of JSON a profile")
+    .addHelpText(
+      "after",
+      examples(cli, [
+        ["ksi profiles", "what there is"],
+        ["ksi profiles coder", "all of one"],
+        ['ksi run --profile coder "…"', "run with it"],
+      ]),
+    )
+    .action(async (name, _options, command) => {
+      const { json, ...connection } = command.optsWithGlobals();
+      await using link = await connect(connection, cli);
+      const { out, err } = cli.terminal;
+      if (name !== undefined) {
+        const profile = await link.ksi.profiles.get(name);
+        out.line(json ? JSON.stringify(profile) : describeProfile(profile, out));
+        return;
+      }
+      const { profiles, problems } = await link.ksi.profiles.list();
+      if (json) for (const profile of profiles) out.line(JSON.stringify(profile));
+      else if (profiles.length > 0) out.line(formatProfiles(profiles, out));
+      for (const { file, message } of problems) {
+        err.line(`${err.style("yellow", "!")} ${err.foreign(file)}: ${err.foreign(message)}`);
+      }
+    });
+}
+
+/** @internal for its test */
+export function formatProfiles(profiles: readonly Profile[], out: Stream): string {
+  const headings = ["PROFILE", "FROM", "MODEL", "TOOLS", "DESCRIPTION"].map((text) => out.style("dim", text));
+  const rows = profiles.map((profile) => [
+    out.foreign(profile.name),
+    origins[profile.origin],
+    profile.model === undefined ? "-" : out.foreign(profile.model),
+    describeTools(profile, out),
+    profile.description === undefined ? "-" : out.foreign(shorten(profile.description, descriptionWidth)),
+  ]);
+  // In a pipe every line is a profile.
+  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+}
+
+/** Only what it says; the system prompt last, as it is. @internal for its test */
+export function describeProfile(profile: Profile, out: Stream): string {
+  const facts = [
+    ["profile", out.foreign(profile.name)],
+    ["from", origins[profile.origin]],
+    ["description", profile.description && out.foreign(shorten(profile.description, 1_000))],
+    ["model", profile.model && out.foreign(profile.model)],
+    ["tools", describeTools(profile, out)],
+    ["cwd", profile.cwd && out.foreign(profile.cwd)],
+    ["time limit", profile.timeout_ms === undefined ? undefined : formatDuration(profile.timeout_ms)],
+    ["capabilities", out.foreign(profile.capabilities.join(","))],
+  ].flatMap(([label = "", fact]) => (fact ? [[out.style("dim", label), fact]] : []));
+  const table = formatTable(facts[0] ?? [], facts.slice(1));
+  return profile.system_prompt === undefined ? table : `${table}\n\n${out.foreign(profile.system_prompt)}`;
+}
+
+const origins: Readonly<Record<Profile["origin"], string>> = { built_in: "KSI", config: "configuration", file: "file" };
+
+function describeTools({ tools, enable_tools }: Profile, out: Stream): string {
+  if (enable_tools === false || tools?.length === 0) return "none";
+  return tools ? out.foreign(tools.join(",")) : "all";
+}
