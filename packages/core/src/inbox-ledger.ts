@@ -3,6 +3,7 @@ import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/con
 import { agentNotFound } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import { ackScript, expireBeforeScript, type InboxContext, redriveScript, sweepScript } from "./inbox-scripts.ts";
+import { readPlace } from "./list-place.ts";
 import type { Logger } from "./logger.ts";
 import { createRepeatedWarning } from "./repeated-warning.ts";
 import { startTicker } from "./ticker.ts";
@@ -55,7 +56,7 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
     async deadLetters(agentId, { after, limit }) {
       if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
       const { index, letters } = keys.deadLetters(agentId);
-      const from = after === undefined ? "-inf" : `(${after}`;
+      const from = after ? `(${readPlace(after)}` : "-inf";
       const found = await redis.zrangebyscore(index, from, "+inf", "WITHSCORES", "LIMIT", 0, limit + 1);
       const ids = found.filter((_, i) => i % 2 === 0).slice(0, limit);
       const texts = ids.length === 0 ? [] : await redis.hmget(letters, ...ids);

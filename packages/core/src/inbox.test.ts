@@ -166,6 +166,11 @@ test("dead letters are listed in pages, oldest first", async () => {
   expect([first, second].map((page) => page.dead_letters.map(({ message }) => message.payload))).toEqual([[1, 2], [3]]);
   expect(second.next).toBeUndefined();
   await expect(bob.port.deadLetters({ agent_id: "nobody", limit: 2 })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  for (const after of ["(inf", "-1", "\u0001"]) {
+    const details = { issues: [{ path: "after", message: "is not a `next` of this list" }] };
+    const asked = bob.port.deadLetters({ agent_id: "bob", limit: 2, after });
+    await expect(asked).rejects.toMatchObject({ code: "INVALID_INPUT", details });
+  }
 });
 
 test("a full inbox refuses what is sent to it, a broadcast leaves it a dead letter, and room is made by acknowledging", async () => {

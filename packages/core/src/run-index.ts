@@ -11,8 +11,8 @@ import type {
   SessionsPage,
   Turn,
 } from "@ksi/contract";
-import { KsiError } from "@ksi/contract/errors";
 import type { ChainableCommander, Redis } from "ioredis";
+import { readPlace } from "./list-place.ts";
 import type { TenantKeys } from "./redis/keys.ts";
 import { toStoreError } from "./redis/store-error.ts";
 import { decodeRecord, decodeRun, publicFieldNames, type RunRecord } from "./run-record.ts";
@@ -140,18 +140,6 @@ function toMembers(flat: readonly string[]): Member[] {
 function nextOf(found: readonly { place: string }[], limit: number): { next?: string } {
   const last = found[limit - 1];
   return found.length > limit && last ? { next: last.place } : {};
-}
-
-function readPlace(after: string, parts = 1): string {
-  const pattern = parts === 1 ? /^\d{1,16}$/ : /^\d{1,16}\.[12]$/;
-  if (pattern.test(after)) return after;
-  throw new KsiError(
-    "INVALID_INPUT",
-    "after: is not a `next` of this list. Leave it out to start from the beginning.",
-    {
-      details: { issues: [{ path: "after", message: "is not a `next` of this list" }] },
-    },
-  );
 }
 
 function sidesOf({
