@@ -36,7 +36,7 @@ export const stateSetInput = stateRef.extend({
 });
 export const stateDeleteInput = stateRef.extend({
   /** Nothing happens, and it is a `CONFLICT`, unless the key has this version. */
-  if_version: z.number().int().positive().optional(),
+  if_version: z.number().int().min(1).optional(),
   /** Who deletes it, told in the event. Default `ksi`. */
   source: agentId.optional(),
 });
