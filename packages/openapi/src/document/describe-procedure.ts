@@ -1,9 +1,9 @@
 /** A procedure as a described operation: what its meta leaves open, and the errors that it can have by its nature. */
 import { z } from "zod";
-import type { Operation } from "../rest/operations.ts";
+import { type Operation, takesBody } from "../rest/operations.ts";
 import type { DescribedAnswer, DescribedOperation, OperationExamples } from "./described-operation.ts";
 import type { SecurityRequirement } from "./openapi.ts";
-import { hasBody, isList } from "./write-operation.ts";
+import { isList } from "./write-operation.ts";
 
 /** What is said of one procedure beside its meta. */
 export interface ProcedureNotes {
@@ -69,13 +69,14 @@ const streamText =
   "Server-sent events: `id:` is where to resume, `data:` is JSON, and lines that start with `:` keep the line alive. A " +
   "failure after the beginning is an event named `error`, whose `data:` is the body of an error answer; then it ends.";
 
-function describeErrors({ input, method, meta }: Operation, more: readonly number[]) {
+function describeErrors(operation: Operation, more: readonly number[]) {
+  const { input, meta } = operation;
   const hasInput = input !== undefined;
   const byNature = [
     ...(meta.protect === false ? [] : [401]),
     // 400 is for broken escapes in a URL, and for JSON that is none.
     ...(hasInput ? [400, 422] : []),
-    ...(hasInput && hasBody({ method }) ? [413, 415] : []),
+    ...(takesBody(operation) ? [413, 415] : []),
     500,
     ...more,
   ];

@@ -88,6 +88,25 @@ test("a path parameter is text also where the rest is JSON", async () => {
   expect(input).toEqual({ id: 5, at: new Date("2026-02-28"), n: "5" });
 });
 
+test("where the path says all, a body is not read", async () => {
+  const shape = { id: z.string() };
+  const post = operation(shape, { method: "POST", path: "/{id}", pathParameters: ["id"], type: "mutation" });
+  const more = operation(
+    { ...shape, text: z.string().optional() },
+    { method: "POST", path: "/{id}", pathParameters: ["id"], type: "mutation" },
+  );
+  const send = (of: Operation) => {
+    const request = new Request("http://localhost/a", {
+      method: "POST",
+      body: "{",
+      headers: { "content-type": "x/y" },
+    });
+    return readInput({ operation: of, parameters: new Map([["id", "a"]]) }, request, 1000);
+  };
+  expect(await send(post)).toEqual({ id: "a" });
+  await expect(send(more)).rejects.toMatchObject({ code: "UNSUPPORTED_MEDIA_TYPE" });
+});
+
 test("without input nothing is read", async () => {
   const none = operation({}, { input: undefined, schema: undefined });
   expect(await read(none, "?a=%zz")).toBeUndefined();

@@ -1,7 +1,7 @@
 /** The input of a call, from the path, and from the query or the body. */
 import { readBody } from "./body.ts";
 import { decode } from "./decode.ts";
-import type { Operation } from "./operations.ts";
+import { type Operation, takesBody } from "./operations.ts";
 import type { MatchedOperation } from "./path-table.ts";
 import { parseQuery, type TextFields } from "./query.ts";
 
@@ -9,7 +9,7 @@ import { parseQuery, type TextFields } from "./query.ts";
  * What the procedure is to be given, before tRPC validates it. GET and DELETE take the query, the others the body; what the
  * path says goes before both. Throws a `TRPCError` for a request that cannot be read, as `readBody` says.
  *
- * A body that is no object is given as it is, and so fails the schema.
+ * A body that is no object is given as it is, and so fails the schema. Where the path says all, none is read.
  */
 export async function readInput(
   { operation, parameters }: MatchedOperation,
@@ -19,9 +19,8 @@ export async function readInput(
   const { input, schema, method, meta, isInputOptional } = operation;
   if (!input || !schema) return undefined;
   const isQuery = method === "GET" || method === "DELETE";
-  const given = isQuery
-    ? { source: "text" as const, value: queryOf(request, operation) }
-    : await readBody(request, maxBodyBytes, meta.contentTypes);
+  const body = () => (takesBody(operation) ? readBody(request, maxBodyBytes, meta.contentTypes) : undefined);
+  const given = isQuery ? { source: "text" as const, value: queryOf(request, operation) } : await body();
   const { source, value } = given ?? { source: "json", value: {} };
   const fromPath = [...parameters].map(([name, text]) => {
     const field = input.shape[name];

@@ -69,6 +69,15 @@ export interface Operation {
 }
 
 /**
+ * Whether there is something for a body to say: fields outside the path, with a method that has a body. GET and DELETE take
+ * them from the query.
+ */
+export function takesBody({ method, input, pathParameters }: Operation): boolean {
+  if (method === "GET" || method === "DELETE" || !input) return false;
+  return pathParameters.length === 0 || Object.keys(input.shape).some((name) => !pathParameters.includes(name));
+}
+
+/**
  * All procedures of `router` with `meta.openapi` that is not `enabled: false`, in the router's order. Lazy routers are
  * loaded, and come last.
  *
