@@ -61,7 +61,7 @@ const session: Session = {
 const agent: Agent = {
   agent_id: "planner",
   profile: "planning",
-  capabilities: ["plan", "review"],
+  capabilities: ["plan", "estimate"],
   status: "online",
   last_seen: accepted,
   registered_at: accepted,
@@ -236,7 +236,7 @@ export const examples: Readonly<Record<string, OperationExamples>> = {
   "sessions.delete": answer("deleted", { status: "deleted", session_id }),
   "agents.register": {
     request: {
-      agent: { value: { agent_id: "planner", profile: "planning", capabilities: ["plan", "review"] } },
+      agent: { value: { agent_id: "planner", profile: "planning", capabilities: ["plan", "estimate"] } },
     },
     ...answer("registered", { status: "registered", agent }),
   },

@@ -179,6 +179,22 @@ test("what JSON Schema cannot say of an input is said in its text", () => {
   ]);
 });
 
+test("what is all in its path has no body, and no answer to a wrong one", () => {
+  const heartbeat = operations.find(({ operationId }) => operationId === "agents_heartbeat");
+  expect(heartbeat?.requestBody).toBeUndefined();
+  expect(Object.keys(heartbeat?.responses ?? {})).toEqual([
+    "200",
+    "400",
+    "401",
+    "403",
+    "404",
+    "422",
+    "429",
+    "500",
+    "503",
+  ]);
+});
+
 test("a PUT has what names it in the path, and the rest in the body", () => {
   const set = document.paths["/api/v1/state/{namespace}/{key}"]?.put;
   expect(set?.parameters?.map(({ in: where, name }) => `${where} ${name}`)).toEqual(["path namespace", "path key"]);
