@@ -2,6 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { createKsiClient } from "@ksi/client";
 import type { KsiEvent, WireError } from "@ksi/contract";
+import { readServerSentEvents } from "./server-sent-events.ts";
 
 export const doors = ["tRPC", "SSE", "/ws"] as const;
 export type Door = (typeof doors)[number];
@@ -145,17 +146,9 @@ async function overEventStream(followed: Followed, start: Start, { onEntry, sign
     const response = await fetch(`${url}${path}?from=${start.from ?? "oldest"}`, { headers, signal });
     const { status } = response;
     if (status !== 200) return { status, ...readError(await response.text()) };
-    let text = "";
-    for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-      text += chunk;
-      const blocks = text.split("\n\n");
-      text = blocks.pop() ?? "";
-      for (const block of blocks) {
-        const field = (name: string) => new RegExp(`^${name}: ?(.*)$`, "m").exec(block)?.[1];
-        const [id, data] = [field("id"), field("data")];
-        if (field("event") === "error") return { status, ...readError(data ?? "") };
-        if (id !== undefined && data !== undefined) onEntry(id, JSON.parse(data) as KsiEvent);
-      }
+    for await (const { id, name, data } of readServerSentEvents(response)) {
+      if (name === "error") return { status, ...readError(data) };
+      if (id !== undefined) onEntry(id, JSON.parse(data) as KsiEvent);
     }
     return { status };
   } catch {
