@@ -19,77 +19,137 @@ const unknownUuid = "00000000-0000-4000-8000-000000000000";
 const long = (length: number) => "x".repeat(length);
 const bigObject = { text: long(limits.jsonBytes) };
 
+await ksi.agents.register({ agent_id: "tester" });
+
 describe("every field has a limit and a message that names it", () => {
   const badNames = [7, "", "no spaces", "-rf", long(129)];
   const badIds = [7, "", "../etc", long(65)];
   const badSessions = [7, "", "3F2B8C1E-9A4D-4E6F-8B7A-1C2D3E4F5A6B", "../../etc/passwd"];
   const badPayloads = [undefined, long(limits.payloadBytes)];
 
-  const image = { media_type: "image/png", data: "AAAA" };
-  const procedures: { name: string; shape: object; good: object; bad: Record<string, unknown[]> }[] = [
-    {
-      name: "runs.spawn",
-      shape: schemas.spawnInput.shape,
-      good: { prompt: "hi", model: "echo" },
-      bad: {
-        prompt: [undefined, null, 7, "", ["hi"], long(limits.promptChars + 1)],
-        session_id: badSessions,
-        model: [7, "", "--flag", long(201)],
-        tools: ["Read", ["--flag"], [7], Array(101).fill("Read")],
-        enable_tools: ["yes", 1],
-        agent_id: badNames,
-        agent_profile: [7, "", long(129)],
-        system_prompt: [7, "", long(limits.systemPromptChars + 1)],
-        cwd: [7, "", long(4097), "not-there-at-all"],
-        priority: ["high", -1, 101, 0.5],
-        timeout_ms: ["1s", 0, -1, 0.5, limits.runTimeoutMsMax + 1],
-        output_schema: ["{}", 7, bigObject],
-        idempotency_key: [7, "", long(256)],
-        metadata: ["text", [1], bigObject],
-        // The last is a good one, for a model that takes none.
-        images: [7, "AAAA", [7], Array(limits.images + 1).fill(image), [image]],
-      },
-    },
-    {
-      name: "agents.register",
-      shape: schemas.registerInput.shape,
-      good: { agent_id: "tester" },
-      bad: {
-        agent_id: [undefined, ...badNames],
-        profile: [7, "", long(129)],
-        capabilities: ["talk", [""], [7], [long(101)], Array(101).fill("x")],
-        metadata: ["text", bigObject],
-      },
-    },
-    {
-      name: "messages.send",
-      shape: schemas.sendInput.shape,
-      good: { source: "tester", event_type: "HELLO", payload: null },
-      bad: {
-        source: [undefined, ...badNames],
-        target: ["*", ...badNames],
-        event_type: [undefined, 7, "", "run.completed", "no spaces", long(129)],
-        payload: badPayloads,
-      },
-    },
-    {
-      name: "events.publish",
-      shape: publishInput.shape,
-      good: { source: "tester", event_type: "x.test", payload: null },
-      bad: {
-        source: [undefined, ...badNames],
-        event_type: [undefined, 7, "", "run.completed", "x.", `x.${long(127)}`],
-        run_id: badIds,
-        session_id: badSessions,
-        agent_id: badNames,
-        payload: badPayloads,
-      },
-    },
-  ];
+  const badKeys = [undefined, 7, "", ".", "..", long(513), "a\u0007b"];
+  const badTtls = ["1h", 0, 0.5, limits.ttlMsMax + 1];
+  const badMessageIds = [7, "the-first", [], ["the-first"], [unknownUuid, 7], Array(501).fill(unknownUuid)];
+  const key = { namespace: "tests", key: "a" };
 
-  test.for(procedures)("of $name", async ({ name, shape, good, bad }) => {
+  const badAddresses = {
+    source: [undefined, ...badNames],
+    target: ["*", ...badNames],
+    capability: [7, "", [], [7], [""], long(101), [long(101)], Array(21).fill("talk")],
+    event_type: [undefined, 7, "", "run.completed", "no spaces", long(129)],
+    payload: badPayloads,
+    correlation_id: [7, "", long(256)],
+    reply_to: badNames,
+    ttl_ms: badTtls,
+    hops: ["one", -1, 0.5, 1_000_001],
+  };
+
+  const image = { media_type: "image/png", data: "AAAA" };
+  const procedures: { name: string; shape: object; good: object; bad: Record<string, unknown[]>; answered?: number }[] =
+    [
+      {
+        name: "runs.spawn",
+        shape: schemas.spawnInput.shape,
+        good: { prompt: "hi", model: "echo" },
+        bad: {
+          prompt: [undefined, null, 7, "", ["hi"], long(limits.promptChars + 1)],
+          session_id: badSessions,
+          model: [7, "", "--flag", long(201)],
+          tools: ["Read", ["--flag"], [7], Array(101).fill("Read")],
+          enable_tools: ["yes", 1],
+          agent_id: badNames,
+          agent_profile: [7, "", long(129)],
+          system_prompt: [7, "", long(limits.systemPromptChars + 1)],
+          cwd: [7, "", long(4097), "not-there-at-all"],
+          priority: ["high", -1, 101, 0.5],
+          timeout_ms: ["1s", 0, -1, 0.5, limits.runTimeoutMsMax + 1],
+          output_schema: ["{}", 7, bigObject],
+          idempotency_key: [7, "", long(256)],
+          metadata: ["text", [1], bigObject],
+          // The last is a good one, for a model that takes none.
+          images: [7, "AAAA", [7], Array(limits.images + 1).fill(image), [image]],
+        },
+      },
+      {
+        name: "agents.register",
+        shape: schemas.registerInput.shape,
+        good: { agent_id: "tester" },
+        bad: {
+          agent_id: [undefined, ...badNames],
+          profile: [7, "", long(129)],
+          capabilities: ["talk", [""], [7], [long(101)], Array(101).fill("x")],
+          metadata: ["text", bigObject],
+        },
+      },
+      {
+        name: "messages.send",
+        shape: schemas.sendInput.shape,
+        good: { source: "tester", event_type: "HELLO", payload: null },
+        bad: { ...badAddresses, idempotency_key: [7, "", long(256)] },
+      },
+      {
+        name: "messages.request",
+        shape: schemas.requestInput.shape,
+        // Nobody answers, which takes no time.
+        good: { source: "asker", target: "tester", event_type: "HELLO", payload: null, timeout_ms: 1 },
+        answered: 408,
+        bad: {
+          ...badAddresses,
+          target: [undefined, ...badAddresses.target],
+          // Beside a good target it is one too many, whatever it is.
+          capability: [...badAddresses.capability, "talk"],
+          timeout_ms: ["1s", 0, 0.5, limits.requestMsMax + 1],
+        },
+      },
+      {
+        name: "messages.ack",
+        shape: schemas.ackInput.shape,
+        good: { agent_id: "tester", ids: [unknownUuid] },
+        bad: { agent_id: [undefined, ...badNames], ids: [undefined, ...badMessageIds] },
+      },
+      {
+        name: "messages.redrive",
+        shape: schemas.redriveInput.shape,
+        good: { agent_id: "tester" },
+        bad: { agent_id: [undefined, ...badNames], ids: badMessageIds },
+      },
+      {
+        name: "state.set",
+        shape: schemas.stateSetInput.shape,
+        good: { ...key, value: null },
+        bad: {
+          namespace: [undefined, 7, "", "a/b", "-a", long(129)],
+          key: badKeys,
+          value: badPayloads,
+          if_version: ["1", -1, 0.5],
+          ttl_ms: badTtls,
+          source: badNames,
+        },
+      },
+      {
+        name: "state.delete",
+        shape: schemas.stateDeleteInput.shape,
+        good: key,
+        bad: { namespace: [undefined, 7, ""], key: badKeys, if_version: ["1", 0, -1, 0.5], source: badNames },
+      },
+      {
+        name: "events.publish",
+        shape: publishInput.shape,
+        good: { source: "tester", event_type: "x.test", payload: null },
+        bad: {
+          source: [undefined, ...badNames],
+          event_type: [undefined, 7, "", "run.completed", "x.", `x.${long(127)}`],
+          run_id: badIds,
+          session_id: badSessions,
+          agent_id: badNames,
+          payload: badPayloads,
+        },
+      },
+    ];
+
+  test.for(procedures)("of $name", async ({ name, shape, good, bad, answered = 200 }) => {
     expect(Object.keys(bad).sort()).toEqual(Object.keys(shape).sort());
-    expect((await post(name, good)).status).toBe(200);
+    expect((await post(name, good)).status).toBe(answered);
     for (const [field, values] of Object.entries(bad)) {
       for (const value of values) {
         const { status, body, error } = await post(name, { ...good, [field]: value });
@@ -129,7 +189,11 @@ describe("what nobody knows is NOT_FOUND", () => {
     "sessions.delete": () => trpc.sessions.delete.mutate({ session_id }),
     "agents.get": () => trpc.agents.get.query({ agent_id }),
     "agents.unregister": () => trpc.agents.unregister.mutate({ agent_id }),
+    "agents.heartbeat": () => trpc.agents.heartbeat.mutate({ agent_id }),
     "messages.inbox": () => follow((handlers) => trpc.messages.inbox.subscribe({ agent_id }, handlers)),
+    "messages.ack": () => trpc.messages.ack.mutate({ agent_id, ids: [unknownUuid] }),
+    "messages.deadLetters": () => trpc.messages.deadLetters.query({ agent_id }),
+    "messages.redrive": () => trpc.messages.redrive.mutate({ agent_id }),
   };
   /** Where an id is no key but part of what is sent, or narrows a list. */
   const notKeys = ["agents.register"];
@@ -144,9 +208,22 @@ describe("what nobody knows is NOT_FOUND", () => {
     expect(error?.message).toMatch(/no-such-run|00000000-|nobody/);
   });
 
+  test("by what has a name in place of an id", async () => {
+    const missing = [
+      trpc.state.get.query({ namespace: "tests", key: "no-such-key" }),
+      trpc.state.delete.mutate({ namespace: "tests", key: "no-such-key" }),
+      trpc.profiles.get.query({ name: "no-such-profile" }),
+    ];
+    for (const error of await Promise.all(missing.map((call) => call.then(() => undefined, KsiError.from)))) {
+      expect(error).toMatchObject({ code: "NOT_FOUND", message: expect.stringContaining("no-such-") });
+    }
+  });
+
   test("by messages.send to a target, and by a path or procedure that there is not", async () => {
     const message = { source: "tester", target: agent_id, event_type: "HELLO", payload: null };
     expect(await post("messages.send", message)).toMatchObject({ status: 404, error: { code: "NOT_FOUND" } });
+    const { target: _, ...toWhoeverCan } = { ...message, capability: "no-such-talent" };
+    expect(await post("messages.send", toWhoeverCan)).toMatchObject({ status: 404, error: { code: "NO_AGENT" } });
     expect(await post("runs.explode", {})).toMatchObject({ status: 404, error: { code: "NOT_FOUND" } });
     expect((await fetch(`${daemon.url}/etc/passwd`)).status).toBe(404);
   });

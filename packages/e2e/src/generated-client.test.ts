@@ -23,6 +23,13 @@ const result = await api.GET("/api/v1/runs/{run_id}/result", { params: { path: {
 console.log(result.data?.status, result.data?.result);
 const refused = await api.GET("/api/v1/agents/{agent_id}", { params: { path: { agent_id: "nobody" } } });
 console.log(refused.response.status, refused.error?.error.code);
+const where = { params: { path: { namespace: "plans", key: "release/1" } } };
+const set = await api.PUT("/api/v1/state/{namespace}/{key}", { ...where, body: { value: ["a", 1], if_version: 0 } });
+const held = await api.GET("/api/v1/state/{namespace}/{key}", where);
+console.log(held.data?.value, held.data?.version === set.data?.version);
+const message = { source: "alice", event_type: "HELLO", payload: null };
+const both = await api.POST("/api/v1/messages", { body: { ...message, target: "bob", capability: ["talk"] } });
+console.log(both.response.status, both.error?.error.issues?.[0]?.path);
 const chat = await api.POST("/v1/chat/completions", {
   body: { model: "echo", messages: [{ role: "user", content: "Hello, chat!" }] },
 });
@@ -44,9 +51,17 @@ test("a client generated from the served document compiles and runs, and its wro
   const env = { ...process.env, KSI_URL: url, KSI_TOKEN: token };
   expect(await compile(folder.path)).toBe("");
   const { stdout } = await run(process.execPath, ["main.ts"], { cwd: folder.path, env });
-  expect(stdout.trim().split("\n")).toEqual(["completed Hello, types!", "404 NOT_FOUND", "Hello, chat!"]);
+  expect(stdout.trim().split("\n")).toEqual([
+    "completed Hello, types!",
+    "404 NOT_FOUND",
+    "[ 'a', 1 ] true",
+    "422 capability",
+    "Hello, chat!",
+  ]);
 
   await writeFile(join(folder.path, "main.ts"), program.replace('prompt: "Hello, types!"', "prompt: 5"));
+  expect(await compile(folder.path)).toMatch(/main\.ts.*Type 'number' is not assignable to type 'string'/);
+  await writeFile(join(folder.path, "main.ts"), program.replace('capability: ["talk"]', "capability: [5]"));
   expect(await compile(folder.path)).toMatch(/main\.ts.*Type 'number' is not assignable to type 'string'/);
 });
 
