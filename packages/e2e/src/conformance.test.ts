@@ -30,7 +30,7 @@ const document = readApiDocument(text);
 const live = await startSurroundings();
 afterAll(() => live[Symbol.asyncDispose]());
 const { url, token } = live.daemon;
-const { runs, sessions, agents } = live.known;
+const { runs, sessions, agents, namespace, keys, profiles } = live.known;
 const values = createValues(document, createSteering(live.known));
 const ask = (request: ApiRequest) => send(url, request);
 
@@ -109,7 +109,7 @@ describe("what comes with any request is read as HTTP has it", () => {
 });
 
 describe("a fault in the document is reported", () => {
-  const planted = plantFaults(text, runs[0] ?? "");
+  const planted = plantFaults(text, { runId: runs[0] ?? "", agentId: agents[0] ?? "" });
 
   test.for(planted)("as $what", async ({ text, operation, input, report }) => {
     const wrong = readApiDocument(text);
@@ -211,8 +211,9 @@ async function forInputsOf(
 
 /** With the document's example as body, and nothing else that need not be. What removes things gets what is not there. */
 function plainInputOf({ method, path, body }: Operation): Input {
-  const filled = { run_id: runs[0], session_id: sessions[0], agent_id: agents[0], model: "echo" };
-  const missing = { session_id: "00000000-0000-4000-8000-000000000000", agent_id: "nobody" };
+  const ofRuns = { run_id: runs[0], session_id: sessions[0], model: "echo" };
+  const filled = { ...ofRuns, agent_id: agents[0], namespace, key: keys[0], name: profiles[0] };
+  const missing = { session_id: "00000000-0000-4000-8000-000000000000", agent_id: "nobody", namespace, key: "nothing" };
   const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => name);
   const from: Record<string, string | undefined> = method === "DELETE" ? missing : filled;
   return {

@@ -1,11 +1,10 @@
 /** An agent that answers each request at once, so that whoever waits for an answer gets one. */
 import type { KsiClient, Message } from "@ksi/client";
 
-/** Registers `agent_id`, and follows its inbox until it is disposed of. */
+/** Registers it, and follows its inbox until it is disposed of. */
 export async function startAnsweringAgent(
   { trpc }: KsiClient,
-  agent_id: string,
-  capability: string,
+  { agent_id, capability }: { agent_id: string; capability: string },
 ): Promise<AsyncDisposable> {
   await trpc.agents.register.mutate({ agent_id, capabilities: [capability] });
   const working = new Set<Promise<void>>();

@@ -26,6 +26,8 @@ interface Exception {
 
 const maxJsonBytes = 65_536;
 const maxPayloadBytes = 262_144;
+const maxHops = 32;
+const shippedProfiles = ["assistant", "coder", "critic", "researcher", "student", "teacher"];
 
 const exceptions: readonly Exception[] = [
   {
@@ -47,16 +49,40 @@ const exceptions: readonly Exception[] = [
     holds: (value) => bytesOf(value) > maxJsonBytes,
   },
   {
-    operations: /^(messages_send|events_publish)$/,
-    fields: /^payload$/,
+    operations: /^(messages_send|messages_request|events_publish|state_set)$/,
+    fields: /^(payload|value)$/,
     reason: "a payload has a limit in bytes",
     holds: (value) => bytesOf(value) > maxPayloadBytes,
   },
   {
-    operations: /^(runs_spawn|agents_register|messages_send|events_publish)$/,
-    fields: /^(metadata|output_schema|payload)\./,
+    operations: /^messages_(send|request)$/,
+    fields: /^capability$/,
+    reason: "a message has one address: a target or a capability",
+    holds: (_, { body }) => isObject(body) && "target" in body && "capability" in body,
+  },
+  {
+    operations: /^messages_request$/,
+    fields: /^target$/,
+    reason: "a request has a receiver: a target or a capability",
+    holds: (_, { body }) => isObject(body) && !("target" in body) && !("capability" in body),
+  },
+  {
+    operations: /^messages_(send|request)$/,
+    fields: /^$/,
+    reason: "a message that has passed through too many hands goes in circles, and the limit is the daemon's",
+    holds: (_, { body }) => isObject(body) && Number(body.hops) > maxHops,
+  },
+  {
+    operations: /^(runs_spawn|agents_register|messages_send|messages_request|events_publish|state_set)$/,
+    fields: /^(metadata|output_schema|payload|value)\./,
     reason: "superjson carries no keys of prototypes, so that what holds one could be given to no client",
     holds: (_, { body }) => /"(__proto__|constructor|prototype)":/.test(JSON.stringify(body)),
+  },
+  {
+    operations: /^runs_spawn$/,
+    fields: /^agent_profile$/,
+    reason: "the profile must exist, and only the daemon knows which do",
+    holds: (value) => !shippedProfiles.includes(String(value)),
   },
   {
     operations: /^runs_spawn$/,
@@ -77,7 +103,7 @@ const exceptions: readonly Exception[] = [
     holds: (_, { body }) => isObject(body) && body.model !== "sonnet",
   },
   {
-    operations: /_(list|messages)$/,
+    operations: /_(list|messages|deadLetters)$/,
     fields: /^after$/,
     reason: "what is not a `next` of the same list leads nowhere",
     holds: () => true,

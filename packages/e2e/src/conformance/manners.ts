@@ -219,7 +219,7 @@ function urls({ operation, input, token }: CaseOptions): Case[] {
     }),
   );
   // Who takes no fields in the query does not look at it.
-  const isRead = operation.method !== "POST" && path.startsWith("/api/") && parameters.length > 0;
+  const isRead = !["POST", "PUT"].includes(operation.method) && path.startsWith("/api/") && parameters.length > 0;
   const queries = ["%", "x=%zz", "%ff=1"].map((query) =>
     at("a broken escape", `${plain}?${query}`, isRead ? [400] : undefined),
   );

@@ -12,8 +12,14 @@ export interface PlantedFault {
   readonly report: RegExp;
 }
 
-/** @param runId of a run that has completed */
-export function plantFaults(text: string, runId: string): PlantedFault[] {
+interface Existing {
+  /** Of a run that has completed. */
+  readonly runId: string;
+  /** Of an agent with a message in its inbox. */
+  readonly agentId: string;
+}
+
+export function plantFaults(text: string, { runId, agentId }: Existing): PlantedFault[] {
   const known = { path: { run_id: runId } };
   const unknown = { path: { run_id: "unknown" } };
   const hello = { model: "echo", messages: [{ role: "user", content: "hi" }] };
@@ -86,6 +92,13 @@ export function plantFaults(text: string, runId: string): PlantedFault[] {
       report: /^\/payload must be array/,
     },
     {
+      what: "other messages of an inbox",
+      at: [...schemas, "Message", "properties", "payload"],
+      put: { type: "array" },
+      ask: ["messages_inbox", { path: { agent_id: agentId }, query: { from: "oldest" } }],
+      report: /^\/payload must be array/,
+    },
+    {
       what: "other chunks",
       at: [...schemas, "ChatCompletionChunk", "properties", "choices"],
       put: { const: 1 },
@@ -105,6 +118,13 @@ export function plantFaults(text: string, runId: string): PlantedFault[] {
       put: [],
       ask: ["runs_list", { query: { limit: 501 } }],
       report: /a valid limit \(501\) was refused/,
+    },
+    {
+      what: "a field of a body without its limit, where a path names the rest",
+      at: [...bodyOf("/api/v1/state/{namespace}/{key}", "put"), "properties", "if_version"],
+      put: {},
+      ask: ["state_set", { path: { namespace: "plans", key: "planted" }, body: { value: 1, if_version: -1 } }],
+      report: /a valid if_version \(-1\) was refused/,
     },
     {
       what: "a field of a chat without its limit",
@@ -133,6 +153,10 @@ const schemas = ["components", "schemas"];
 
 function answersOf(path: string): string[] {
   return ["paths", path, "get", "responses"];
+}
+
+function bodyOf(path: string, method: string): string[] {
+  return ["paths", path, method, "requestBody", "content", "application/json", "schema"];
 }
 
 /** Puts `value` at `place`, or removes what is there where it is undefined. */

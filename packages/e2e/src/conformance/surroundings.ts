@@ -1,6 +1,7 @@
-/** A whole daemon with something of everything in it, and somebody who keeps publishing. */
+/** A whole daemon with something of everything in it, somebody who keeps publishing, and one who answers. */
 import { setTimeout } from "node:timers/promises";
 import { type ScriptedDaemon, startScriptedDaemon } from "../openai-clients.ts";
+import { startAnsweringAgent } from "./answering-agent.ts";
 import { eventsOf } from "./check.ts";
 import { send } from "./send.ts";
 import type { Known } from "./steering.ts";
@@ -13,6 +14,7 @@ export async function startSurroundings(): Promise<Surroundings> {
   await using stack = new AsyncDisposableStack();
   const live = stack.use(await startScriptedDaemon({ KSI_DEFAULT_MODEL: "echo", KSI_LOG_LEVEL: "warn" }));
   const known = await furnish(live);
+  stack.use(await startAnsweringAgent(live.ksi, known.answering));
   const stopped = new AbortController();
   const publishing = keepPublishing(live, stopped.signal);
   stack.defer(async () => {
@@ -35,10 +37,16 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
   const endless = await ksi.run({ prompt: "eight nine", metadata: { echo: { delay_ms: 60_000 } } });
 
   const agents = ["listener", "speaker"];
-  for (const agent_id of agents) await ksi.agents.register({ agent_id, profile: "tester", capabilities: ["talk"] });
+  const capabilities = ["talk", "listen"];
+  for (const agent_id of agents) await ksi.agents.register({ agent_id, profile: "tester", capabilities });
+  const messages: string[] = [];
   for (let number = 1; number <= 3; number++) {
-    await ksi.messages.send({ source: "speaker", target: "listener", event_type: "HELLO", payload: { number } });
+    const greeting = { source: "speaker", target: "listener", event_type: "HELLO", payload: { number } };
+    messages.push((await ksi.messages.send(greeting)).id);
   }
+  const namespace = "plans";
+  const keys = ["release/1.0", "release/2.0", "Ω ?#%"];
+  for (const key of keys) await ksi.trpc.state.set.mutate({ namespace, key, value: { key } });
 
   const headers = { authorization: `Bearer ${daemon.token}` };
   const cursorsAt = async (path: string) => {
@@ -50,12 +58,14 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
       cursorsAt(`/api/v1${path}`),
     ),
   );
-  const [runsPage, sessionsPage, agentsPage, turns, messagesPage] = await Promise.all([
+  const [runsPage, sessionsPage, agentsPage, turns, messagesPage, keysPage, { profiles }] = await Promise.all([
     ksi.runs.list({ limit: 1 }),
     ksi.sessions.list({ limit: 1 }),
     ksi.agents.list({ limit: 1 }),
     ksi.sessions.messages({ session_id, limit: 1 }),
     ksi.messages.history({ limit: 1 }),
+    ksi.trpc.state.list.query({ namespace, limit: 1 }),
+    ksi.trpc.profiles.list.query(),
   ]);
   return {
     runs: ended.map(({ run_id }) => run_id),
@@ -63,6 +73,12 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
     // Not that of the endless run: what is asked there waits for it.
     sessions: ended.map((run) => run.session_id),
     agents,
+    capabilities,
+    answering: { agent_id: "critic", capability: "review" },
+    messages,
+    profiles: profiles.map(({ name }) => name),
+    namespace,
+    keys,
     cursors: { runs_events, messages_inbox, events_subscribe },
     pages: {
       runs_list: nextOf(runsPage),
@@ -70,6 +86,7 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
       agents_list: nextOf(agentsPage),
       sessions_messages: nextOf(turns),
       messages_history: nextOf(messagesPage),
+      state_list: nextOf(keysPage),
     },
   };
 }

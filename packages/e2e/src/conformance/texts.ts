@@ -2,16 +2,18 @@
 import fc from "fast-check";
 import type { Schema } from "./api-document.ts";
 
-export function textsOf({
-  pattern,
-  minLength = 0,
-  maxLength = Number.POSITIVE_INFINITY,
-}: Schema): fc.Arbitrary<string> {
+export function textsOf(schema: Schema): fc.Arbitrary<string> {
+  const { pattern, minLength = 0, maxLength = Number.POSITIVE_INFINITY } = schema;
   const fits = (text: string) => {
     const { length } = [...text];
     return length >= minLength && length <= maxLength;
   };
-  if (pattern !== undefined) return matching(new RegExp(pattern)).filter(fits);
+  if (pattern !== undefined) {
+    const wanted = new RegExp(pattern, "u");
+    // fast-check draws none for classes of Unicode.
+    const drawn = pattern.includes("\\p{") ? textsOf({ minLength, maxLength }) : matching(wanted);
+    return drawn.filter((text) => fits(text) && wanted.test(text));
+  }
   const max = Math.min(maxLength, 1_000_000);
   const edges = ["x".repeat(minLength), "x".repeat(max), "🙂".repeat(Math.floor(max * 0.6))];
   return fc.oneof(
