@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseProfile } from "./profiles-parse.ts";
@@ -202,6 +203,12 @@ test("a profile of the predecessor is held to the types of its fields, and to no
     /allowed_tols \(did you mean allowed_tools\?\)/,
   );
   expect(await problem('{"role": "x", "name": "yours"}', "json")).toMatch(/^name: must be mine/);
+});
+
+test("the profile in the README is one", async () => {
+  const readme = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
+  const [, block = ""] = /```yaml\n([^`]+)```/.exec(readme) ?? [];
+  expect(await parse(block)).toMatchObject({ model: "opus", tools: ["Read", "Grep", "Glob"], timeout_ms: 600_000 });
 });
 
 test("what ships is made as a file would be", async () => {
