@@ -7,8 +7,8 @@
  * for a day, so an entry that nobody has seen to for about as long is refused, and not tried a second time.
  *
  * What is refused for good goes to a stream beside the way, with the reason. What may succeed later is tried again every
- * few seconds, and those behind it go on; while Redis is away, everything waits. A server takes the entries one after the
- * other, in their order. The file way-stream.ts has the states of an entry.
+ * few seconds, and those behind it go on; while Redis is away, everything waits. The file way-stream.ts has the states of
+ * an entry.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WireError } from "@ksi/contract";
@@ -40,6 +40,8 @@ export interface Way<Input> {
   readonly refusedKey: string;
   /** Made again with the same idempotency key, it changes nothing. */
   readonly call: (input: Input) => Promise<unknown>;
+  /** Calls of one line are made one after the other, in the order of their entries; all others at once. */
+  readonly lineOf: (input: Input) => string | undefined;
 }
 
 const passing: ReadonlySet<ErrorCode> = new Set(["RATE_LIMITED", "INBOX_FULL", "SHUTTING_DOWN"]);
@@ -57,7 +59,7 @@ const closeMs = 3_000;
  */
 export function startWayIn<Input extends { idempotency_key?: string | undefined }>(
   { store, logger, draining, abandonedMs }: WayInOptions,
-  { name, schema, key, refusedKey, call }: Way<Input>,
+  { name, schema, key, refusedKey, call, lineOf }: Way<Input>,
 ): AsyncDisposable {
   const closing = new AbortController();
   const signal = AbortSignal.any([draining, closing.signal, store.exited]);
@@ -117,42 +119,64 @@ export function startWayIn<Input extends { idempotency_key?: string | undefined 
   }
 
   async function carryOutAll(entries: readonly WayEntry[]): Promise<void> {
-    const done: WayEntry[] = [];
-    const forNow: WayEntry[] = [];
-    const forLater: WayEntry[] = [];
-    for (const entry of entries) {
-      const outcome = signal.aborted ? "untried" : await carryOut(entry);
-      if (outcome === "done") done.push(entry);
-      else if (outcome === "failed") forLater.push(entry);
-      else forNow.push(outcome === "untried" ? entry : { ...entry, isUntouched: false });
-    }
-    await retryWhileAway(() => stream.done(done), signal);
+    const lines = new Map<string, Promise<Outcome>>();
+    const outcomes = await Promise.all(
+      entries.map((entry) => {
+        const input = read(entry);
+        const line = input instanceof KsiError ? undefined : lineOf(input);
+        if (line === undefined) return carryOut(entry, input);
+        const turn = Promise.resolve(lines.get(line)).then(() => carryOut(entry, input));
+        lines.set(line, turn);
+        return turn;
+      }),
+    );
+    const having = (outcome: Outcome) => entries.filter((_, i) => outcomes[i] === outcome);
+    await retryWhileAway(() => stream.done(having("done")), signal);
     // From here on they are not to be kept.
     hand = [];
-    await stream.putBack(forLater, "later");
-    await stream.putBack(forNow, "now");
+    await stream.putBack(having("failed"), "later");
+    await stream.putBack(having("untried"), "now");
+    await stream.putBack(
+      having("broken").map((entry) => ({ ...entry, isUntouched: false })),
+      "now",
+    );
   }
 
-  /** `failed` may succeed later, and has had no effect; of `broken` nobody knows. */
-  async function carryOut(entry: WayEntry): Promise<"done" | "failed" | "broken"> {
+  function read(entry: WayEntry): Input | KsiError {
+    if (!entry.isUntouched && entry.abandonedMs > rememberedMs) return tooLate();
     try {
       const input = readWayEntry(entry.flat, schema);
-      if (!entry.isUntouched && entry.abandonedMs > rememberedMs) throw tooLate();
-      const idempotency_key = input.idempotency_key ?? `way:${name}:${entry.id}`;
-      await retryWhileAway(() => call({ ...input, idempotency_key }), signal);
+      return { ...input, idempotency_key: input.idempotency_key ?? `way:${name}:${entry.id}` };
+    } catch (thrown) {
+      return KsiError.from(thrown);
+    }
+  }
+
+  async function carryOut(entry: WayEntry, input: Input | KsiError): Promise<Outcome> {
+    if (signal.aborted) return "untried";
+    try {
+      if (input instanceof KsiError) throw input;
+      await retryWhileAway(() => call(input), signal);
     } catch (thrown) {
       const error = KsiError.from(thrown);
       if (passing.has(error.code)) return "failed";
       if (signal.aborted) return "broken";
-      await retryWhileAway(() => stream.refuse(entry.id, showWayEntry(entry.flat), toWire(error, entry)), signal);
-      const fields = { way: name, entry_id: entry.id, code: error.code };
-      if (error.code === "INTERNAL")
-        logger.error({ ...fields, err: error.cause ?? error }, "What came in by Redis failed.");
-      else warnRefused(error, fields);
+      await refuse(entry, error);
     }
     return "done";
   }
+
+  async function refuse(entry: WayEntry, error: KsiError): Promise<void> {
+    await retryWhileAway(() => stream.refuse(entry.id, showWayEntry(entry.flat), toWire(error, entry)), signal);
+    const fields = { way: name, entry_id: entry.id, code: error.code };
+    if (error.code === "INTERNAL")
+      logger.error({ ...fields, err: error.cause ?? error }, "What came in by Redis failed.");
+    else warnRefused(error, fields);
+  }
 }
+
+/** `failed` may succeed later, and has had no effect; of `broken` nobody knows. */
+type Outcome = "done" | "failed" | "untried" | "broken";
 
 function tooLate(): KsiError {
   return new KsiError(

@@ -32,28 +32,40 @@ test("each entry is carried out once by one of two servers, whether it came befo
   });
 });
 
-test("a server carries out the entries in their order", async () => {
+test("a server keeps the order of the runs of a session, and of messages", async () => {
   await using redis = await startFreshRedis();
   const session_id = randomUUID();
-  for (let i = 0; i < 100; i++) await append(redis.store, "spawn", { prompt: `${i}`, session_id });
-  await using _server = await startServer(redis.url);
-  await until(() => isEmpty(redis.store, "spawn"));
-  expect(await promptsIn(redis.store)).toEqual(Array.from({ length: 100 }, (_, i) => `${i}`));
+  const message = { source: "shell", event_type: "x.count" };
+  const numbers = Array.from({ length: 100 }, (_, i) => i);
+  for (const i of numbers) {
+    // One folder takes longer to look at than none.
+    await append(redis.store, "spawn", { prompt: `${i}`, session_id, ...(i % 3 === 0 && { cwd: "." }) });
+    await append(redis.store, "messages", { ...message, payload: i });
+  }
+  await using server = await startServer(redis.url);
+  await until(() => areEmpty(redis.store));
+  expect(await promptsIn(redis.store)).toEqual(numbers.map(String));
+  const { messages } = await server.core.ports().messages.history({ limit: 500 });
+  expect(messages.map(({ payload }) => payload)).toEqual(numbers);
 });
 
 test("what a server that was killed had carried out and not removed is not done a second time", async () => {
   await using redis = await startFreshRedis();
   await using folder = await createTempFolder();
   await using killed = await startWayProcess(redis.url, folder.path);
+  const message = { source: "shell", event_type: "x.hi" };
   await append(redis.store, "spawn", { prompt: "once" });
-  await until(() => killed.lines.includes("carried out"));
-  expect(await promptsIn(redis.store)).toEqual(["once"]);
+  await append(redis.store, "messages", { ...message, payload: "once" });
+  await until(() => ["spawn", "messages"].every((way) => killed.lines.includes(`carried out ${way}`)));
   killed.kill("SIGKILL");
 
-  await using _server = await startServer(redis.url);
+  await using server = await startServer(redis.url);
   await append(redis.store, "spawn", { prompt: "next" });
-  await until(() => isEmpty(redis.store, "spawn"), { deadlineMs: 15_000 });
+  await append(redis.store, "messages", { ...message, payload: "next" });
+  await until(() => areEmpty(redis.store), { deadlineMs: 15_000 });
   expect(await promptsIn(redis.store)).toEqual(["once", "next"]);
+  const { messages } = await server.core.ports().messages.history({ limit: 500 });
+  expect(messages.map(({ payload }) => payload)).toEqual(["once", "next"]);
   expect(await refusedOf(redis.store, "spawn")).toEqual([]);
 }, 30_000);
 
@@ -73,10 +85,11 @@ test("entries that cannot be used are set aside with the reason, and hold up nob
   ];
   await append(redis.store, "spawn", { prompt: "last" });
 
-  await until(async () => (await isEmpty(redis.store, "spawn")) && (await isEmpty(redis.store, "messages")));
+  await until(() => areEmpty(redis.store));
   expect(await promptsIn(redis.store)).toEqual(["first", "last"]);
-  const refused = [...(await refusedOf(redis.store, "spawn")), ...(await refusedOf(redis.store, "messages"))];
-  expect(refused.map(({ entry_id }) => entry_id)).toEqual(ids);
+  const all = [...(await refusedOf(redis.store, "spawn")), ...(await refusedOf(redis.store, "messages"))];
+  expect(all).toHaveLength(ids.length);
+  const refused = ids.map((id) => all.find(({ entry_id }) => entry_id === id) ?? {});
   expect(refused.map(({ error }) => error)).toMatchObject([
     { code: "MALFORMED_REQUEST", message: "The field data is no JSON." },
     { code: "INVALID_INPUT", details: { issues: [{ path: "priority", message: "must be a number" }] } },
@@ -132,7 +145,8 @@ test("while the store fails, an entry is tried again in its place", async () => 
     tries.push(prompt);
     if (tries.length < 3) throw new KsiError("STORE_UNAVAILABLE", "Redis is out of memory.");
   };
-  for (const prompt of ["first", "next"]) await append(redis.store, "spawn", { prompt });
+  const session_id = randomUUID();
+  for (const prompt of ["first", "next"]) await append(redis.store, "spawn", { prompt, session_id });
   await using _server = startWays(redis, spawn);
   await until(() => isEmpty(redis.store, "spawn"));
   expect(tries).toEqual(["first", "first", "first", "next"]);
@@ -152,7 +166,8 @@ test("a server has a batch in hand at most, keeps it from others for as long as 
   await using redis = await startFreshRedis();
   const { ways } = redis.store.keys.tenant();
   const prompts = Array.from({ length: 3 * wayBatch }, (_, i) => `prompt ${i}`);
-  for (const prompt of prompts) await append(redis.store, "spawn", { prompt });
+  const session_id = randomUUID();
+  for (const prompt of prompts) await append(redis.store, "spawn", { prompt, session_id });
   const gate = Promise.withResolvers<void>();
   const draining = new AbortController();
   const [bySlow, byOther]: [string[], string[]] = [[], []];
@@ -193,7 +208,7 @@ test("a server that drains takes nothing more", async () => {
   const id = await append(redis.store, "spawn", { prompt: "after" });
   await append(redis.store, "messages", { source: "shell", event_type: "x.hi", payload: 1 });
   await using next = await startServer(redis.url);
-  await until(async () => (await isEmpty(redis.store, "spawn")) && (await isEmpty(redis.store, "messages")));
+  await until(() => areEmpty(redis.store));
   expect(server.accepted()).toBe(1);
   expect(next.accepted()).toBe(1);
   expect(id).not.toBeNull();
@@ -310,6 +325,10 @@ async function append({ commands, keys }: Store, way: WayName, call: object): Pr
 /** Everything is carried out or refused. */
 async function isEmpty({ commands, keys }: Store, way: WayName): Promise<boolean> {
   return (await commands.xlen(keys.tenant().ways[way])) === 0;
+}
+
+async function areEmpty(store: Store): Promise<boolean> {
+  return (await isEmpty(store, "spawn")) && (await isEmpty(store, "messages"));
 }
 
 async function refusedOf({ commands, keys }: Store, way: WayName) {

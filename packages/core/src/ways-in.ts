@@ -18,6 +18,7 @@ export function startWaysIn(options: WaysInOptions): AsyncDisposable {
     key: keys.ways.spawn,
     refusedKey: keys.refused.spawn,
     call: (input) => ports.runs.spawn(input),
+    lineOf: ({ session_id }) => session_id,
   });
   const messages = startWayIn(options, {
     name: "messages",
@@ -25,6 +26,8 @@ export function startWaysIn(options: WaysInOptions): AsyncDisposable {
     key: keys.ways.messages,
     refusedKey: keys.refused.messages,
     call: (input) => ports.messages.send(input),
+    // What is sent at once keeps its order.
+    lineOf: () => undefined,
   });
   return {
     async [Symbol.asyncDispose]() {

@@ -1,6 +1,6 @@
 /**
  * A server in a process of its own, to be killed: `node way-process.ts REDIS_URL ROOT`. It carries out what comes in by
- * Redis, but the removal of an entry never leaves it: it then prints `carried out`.
+ * Redis, but the removal of an entry never leaves it: it then prints `carried out` and the name of the way.
  */
 import { startCore } from "../core.ts";
 import { startStore } from "../redis/store.ts";
@@ -15,7 +15,7 @@ const evalsha = store.commands.evalsha.bind(store.commands) as (...args: unknown
 store.commands.evalsha = (...args: unknown[]) => {
   const [, , key] = args;
   if (key !== ways.spawn && key !== ways.messages) return evalsha(...args);
-  console.log("carried out");
+  console.log(`carried out ${key === ways.spawn ? "spawn" : "messages"}`);
   return new Promise<never>(() => undefined);
 };
 await startCore({
