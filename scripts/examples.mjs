@@ -45,7 +45,8 @@ function isShell(name) {
  * @returns {Promise<string>} What it printed; with the reason behind it when it failed.
  */
 async function runExample(name) {
-  const env = { ...process.env, KSI_URL: daemon.url, KSI_TOKEN: daemon.token };
+  const ours = { KSI_URL: daemon.url, KSI_TOKEN: daemon.token, KSI_DATA_DIR: dataDir.path, KSI_REDIS_URL: "" };
+  const env = { ...process.env, ...ours };
   const options = { cwd: join(folder, name), env, timeout: TIMEOUT_MS };
   try {
     const [file, args] = isShell(name) ? ["bash", ["main.sh"]] : [process.execPath, ["main.ts"]];
