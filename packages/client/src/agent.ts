@@ -1,7 +1,6 @@
 /** A handle on an agent that this program is. */
-import type { Message, Replied, RequestRequest, SendInput, Sent, Unregistered } from "@ksi/contract";
+import type { AckInput, Message, Replied, RequestRequest, SendInput, Sent, Unregistered } from "@ksi/contract";
 import { createAcks } from "./acks.ts";
-import type { KsiClient } from "./api.ts";
 import type { CallOptions } from "./call.ts";
 import type { EventStream } from "./event-stream.ts";
 import { type HandleOptions, handleMessages, type MessageHandler } from "./handle-messages.ts";
@@ -38,8 +37,12 @@ export interface AgentHandle {
 
 export interface AgentHandleOptions {
   trpc: InboxSource<Message>["trpc"];
-  messages: KsiClient["messages"];
-  unregister: KsiClient["agents"]["unregister"];
+  messages: {
+    send(message: SendInput, options?: CallOptions): Promise<Sent>;
+    request(message: RequestRequest, options?: CallOptions): Promise<Replied>;
+    ack(input: AckInput): Promise<unknown>;
+  };
+  unregister(agentId: string, options?: CallOptions): Promise<Unregistered>;
   agentId: string;
   /** Aborts when the client is closed. */
   closed: AbortSignal;

@@ -1,8 +1,8 @@
-import type { AppRouter, Message, RunEvent } from "@ksi/contract";
+import type { AppRouter, Json, Message, RunEvent } from "@ksi/contract";
 import type { TRPCClient } from "@trpc/client";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
-import type { EventStream, KsiClient, RunHandle } from "./index.ts";
+import type { AgentHandle, EventStream, KsiClient, ReceivedMessage, RunHandle } from "./index.ts";
 
 declare const ksi: KsiClient;
 
@@ -50,4 +50,42 @@ test("streams and the raw client are typed by the contract", () => {
   expectTypeOf(ksi.trpc.runs.spawn.mutate).parameter(0).toHaveProperty("prompt").toEqualTypeOf<string>();
   expectTypeOf(ksi.trpc.system.health.query).returns.resolves.toHaveProperty("status");
   expectTypeOf(ksi.trpc).not.toHaveProperty("nonsense");
+});
+
+declare const bob: AgentHandle;
+
+test("an agent's messages can be acknowledged and answered, and what it sends has no source of its own", () => {
+  expectTypeOf(bob.inbox).returns.toEqualTypeOf<EventStream<ReceivedMessage>>();
+  expectTypeOf<ReceivedMessage>().toExtend<Message>();
+  expectTypeOf<ReceivedMessage["reply"]>().parameter(0).toEqualTypeOf<Json>();
+  void bob.send({ capability: ["sum", "math"], event_type: "x.sum", payload: [1, 2] });
+  void bob.request({ target: "carol", event_type: "x.sum", payload: [1, 2], timeout_ms: 1_000 });
+  // @ts-expect-error: the agent is the source
+  void bob.send({ source: "alice", target: "carol", event_type: "x.sum", payload: 1 });
+});
+
+test("a handler returns JSON or nothing, now or later", () => {
+  void bob.handle(({ payload }) => payload);
+  void bob.handle(async ({ payload }) => ({ echo: payload }));
+  void bob.handle(() => {});
+  void bob.handle(async () => {});
+  void bob.handle(({ event_type }) => (event_type === "x.sum" ? 4 : undefined), { mode: "shared", concurrency: 4 });
+  // @ts-expect-error: a Date is not JSON
+  void bob.handle(() => new Date());
+});
+
+test("a shared inbox has no place to resume at, and its own limit", () => {
+  void bob.inbox({ mode: "shared", prefetch: 10 });
+  void bob.inbox({ cursor: "1.2", from: "oldest" });
+  // @ts-expect-error: one place for all
+  void bob.inbox({ mode: "shared", cursor: "1.2" });
+  // @ts-expect-error: without sharing nothing is held back
+  void bob.inbox({ prefetch: 10 });
+});
+
+test("shared state and profiles are typed by the contract", () => {
+  expectTypeOf(ksi.state.get).returns.resolves.toHaveProperty("value").toEqualTypeOf<Json>();
+  expectTypeOf(ksi.state.set).parameter(0).toHaveProperty("if_version").toEqualTypeOf<number | undefined>();
+  expectTypeOf(ksi.profiles.get).returns.resolves.toHaveProperty("origin");
+  void ksi.events.subscribe({ types: ["message.*"], target: "alice" });
 });

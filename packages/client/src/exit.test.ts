@@ -41,6 +41,15 @@ test("a program that stops following a daemon that is away ends by itself", asyn
   expect(await runProgram(program, daemon)).toBe("true");
 });
 
+test("a program whose calls go over the WebSocket ends by itself", async () => {
+  await using daemon = await startFakeDaemon();
+  const program = `
+    const other = createKsiClient({ ...${JSON.stringify({ url: daemon.url, token: daemon.token })}, calls: "websocket" });
+    const bob = await other.agents.join({ agent_id: "bob" });
+    console.log(bob.agent_id);`;
+  expect(await runProgram(program, daemon)).toBe("bob");
+});
+
 test("after close nothing is left that keeps a process alive", async () => {
   await using daemon = await startFakeDaemon();
   const program = `

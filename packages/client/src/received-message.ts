@@ -1,6 +1,5 @@
 /** A message, and what its receiver does with it. */
-import type { Json, Message, Sent } from "@ksi/contract";
-import type { KsiClient } from "./api.ts";
+import type { Json, Message, SendInput, Sent } from "@ksi/contract";
 import type { CallOptions } from "./call.ts";
 
 /** A message in the hands of the agent that it was sent to. */
@@ -23,12 +22,12 @@ export interface ReplyOptions extends CallOptions {
 }
 
 /** What an answer is called unless told otherwise. */
-export const replyType = "x.reply";
+const replyType = "x.reply";
 
 export interface Receiver {
   agentId: string;
   ack(id: string): Promise<void>;
-  send: KsiClient["messages"]["send"];
+  send(message: SendInput, options?: CallOptions): Promise<Sent>;
 }
 
 export function receiveMessage(message: Message, { agentId, ack, send }: Receiver): ReceivedMessage {
