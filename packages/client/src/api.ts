@@ -177,7 +177,7 @@ export interface KsiClient extends AsyncDisposable {
     get(namespace: string, key: string, options?: CallOptions): Promise<StateEntry>;
     /**
      * With `if_version` it is set only if the key has that version (0: is not there); `CONFLICT` has the version that it
-     * has in `details.version`. Such a set is repeated; where an answer was lost, the conflict may be with itself.
+     * has in `details.version`. Never repeated: after a lost answer (`CONNECTION_LOST`) the version tells what happened.
      */
     set(input: StateSetInput, options?: CallOptions): Promise<StateSet>;
     /** As `set`; `NOT_FOUND` where the key is not there. */

@@ -46,9 +46,6 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
   const once = <T>(callOptions: CallOptions = {}, attempt: Attempt<T>, attemptTimeoutMs?: number) =>
     make(attempt, callOptions, { retries: 0, attemptTimeoutMs });
   const again = <T>(callOptions: CallOptions = {}, attempt: Attempt<T>) => make(attempt, callOptions, { retries });
-  /** Where the version was said, a repeat changes nothing that has been changed since. */
-  const ifVersioned = ({ if_version }: { if_version?: number | undefined }) =>
-    if_version === undefined ? once : again;
 
   const register: KsiClient["agents"]["register"] = (input, c) =>
     again(c, (o) => trpc.agents.register.mutate(input, o));
@@ -120,8 +117,8 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
     messages,
     state: {
       get: (namespace, key, c) => again(c, (o) => trpc.state.get.query({ namespace, key }, o)),
-      set: (input, c) => ifVersioned(input)(c, (o) => trpc.state.set.mutate(input, o)),
-      delete: (input, c) => ifVersioned(input)(c, (o) => trpc.state.delete.mutate(input, o)),
+      set: (input, c) => once(c, (o) => trpc.state.set.mutate(input, o)),
+      delete: (input, c) => once(c, (o) => trpc.state.delete.mutate(input, o)),
       list: (input, c) => again(c, (o) => trpc.state.list.query(input, o)),
     },
     profiles: {

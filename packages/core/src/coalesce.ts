@@ -40,7 +40,7 @@ export function createCoalescer<Item, Answer>(options: CoalescerOptions<Item, An
         queue.push({ item, resolve, reject });
         if (isBusy) return;
         isBusy = true;
-        setImmediate(work);
+        setImmediate(() => void work());
       });
     },
   };

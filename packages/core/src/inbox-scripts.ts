@@ -1,13 +1,13 @@
 /** What is done to inboxes, each in one atomic script on the ledger of `inbox-lua.ts`. */
 import { randomUUID } from "node:crypto";
-import type { Redis } from "ioredis";
 import { inboxLua } from "./inbox-lua.ts";
 import { createLuaScript } from "./lua-script.ts";
 import type { TenantKeys } from "./redis/keys.ts";
+import type { Store } from "./redis/store.ts";
 
 /** What is the same for all scripts of a tenant. */
 export interface InboxContext {
-  readonly redis: Redis;
+  readonly redis: Store["commands"];
   readonly keys: TenantKeys;
   /** Of the log, from `logTerms`. */
   readonly logTerms: string;

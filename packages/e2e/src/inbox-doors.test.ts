@@ -133,7 +133,7 @@ describe.each(inboxDoors)("over $name", ({ open }) => {
     }
     // What the other has left may come behind what was sent later.
     const [one, ...others] = wordsOf(staying);
-    expect([one, ...others.sort()]).toEqual(["one", "three", "two"]);
+    expect([one, new Set(others)]).toEqual(["one", new Set(["two", "three"])]);
     await door.ack({ agent_id: bob, ids: idsOf(staying) });
     await using after = door.inbox({ agent_id: bob });
     await send("four");

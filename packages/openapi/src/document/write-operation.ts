@@ -28,7 +28,7 @@ export function writeOperation(operation: DescribedOperation, writers: Writers):
 }
 
 /** Whether fields that are not in the path are in the body, and not in the query. */
-export function hasBody({ method }: Pick<DescribedOperation, "method">): boolean {
+function hasBody({ method }: Pick<DescribedOperation, "method">): boolean {
   return method !== "GET" && method !== "DELETE";
 }
 
