@@ -49,7 +49,7 @@ test("what a sender calls its agent and says of it comes back letter by letter",
   const odd = {
     agent_id: "a.b@c",
     profile: '"}',
-    capabilities: ["ts", "a:b", "{x}", "日本\n", "\\"],
+    capabilities: ["ts", "a:b", "{x}", "日本", "\\"],
     metadata: { '"': ["\u0000", "}", 1e21, { last_seen: "no" }], status: null },
   };
   const { agent } = await agents.register(odd);

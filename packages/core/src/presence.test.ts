@@ -14,6 +14,7 @@ import { startScriptProcess } from "./testing/start-script-process.ts";
 import { startStoppableRedis } from "./testing/stoppable-redis.ts";
 
 const agentOfflineAfterMs = 1_000;
+const serverScript = new URL("./testing/presence-process.ts", import.meta.url);
 /** Silence, its discovery, and a machine that is busy. */
 const patience = { deadlineMs: 20_000 };
 
@@ -81,7 +82,7 @@ test("the agents of a server that is killed go offline, and those that another s
   const { agent } = await register(here, "lost", "kept");
   here.presence.connect("kept");
   const args = [redis.url, here.tenant, String(agentOfflineAfterMs), "lost", "kept"];
-  await using other = await startScriptProcess("presence-process.ts", args);
+  await using other = await startScriptProcess(serverScript, args);
   // Longer than one sign of life lasts.
   const held = Date.parse(agent.last_seen) + 2 * agentOfflineAfterMs;
   await until(async () => Date.parse((await here.agents.get("lost")).last_seen) > held, patience);
@@ -142,6 +143,7 @@ test.for([
   { name: "is killed and started again", stop: "SIGKILL" },
 ] as const)(
   "no connected agent goes offline when Redis $name for longer than the silence, and the sweep goes on",
+  { timeout: 60_000 },
   async ({ stop }) => {
     await using folder = await createTempFolder();
     const durable = ["--appendonly", "yes", "--appendfsync", "always"];

@@ -11,14 +11,14 @@ export interface ScriptProcess extends AsyncDisposable {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** A script of this folder in a process of its own; resolves with its first line, or its end. Killed when disposed. */
-export async function startScriptProcess(name: string, args: readonly string[]): Promise<ScriptProcess> {
-  const script = fileURLToPath(new URL(name, import.meta.url));
-  const child = spawn(process.execPath, [script, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+/** A script in a process of its own; resolves with its first line, or its end. Killed when disposed. */
+export async function startScriptProcess(script: URL, args: readonly string[]): Promise<ScriptProcess> {
+  const path = fileURLToPath(script);
+  const child = spawn(process.execPath, [path, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
-  await until(() => lines.length > 0 || child.exitCode !== null, { deadlineMs: 20_000, message: `${name} is ready` });
+  await until(() => lines.length > 0 || child.exitCode !== null, { deadlineMs: 20_000, message: `${path} is ready` });
   return {
     child,
     lines,
