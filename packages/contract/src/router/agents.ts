@@ -19,9 +19,8 @@ export const agentsRouter = router({
         method: "POST",
         path: "/api/v1/agents/register",
         summary: "Register an agent",
-        description: "Safe to repeat. 409 where others keep registering the same id at the same time.",
+        description: "Safe to repeat.",
         tags,
-        errorResponses: [409],
       },
     })
     .input(registerInput)

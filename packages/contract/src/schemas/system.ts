@@ -16,8 +16,9 @@ export const systemStatus = z.object({
   uptime_ms: z.number(),
   default_model: z.string(),
   runners: z.array(runnerStatus),
-  /** Registered ones, and how many of them are online. */
+  /** Registered ones. */
   agents: z.number().int(),
+  /** Registered ones that are online. */
   agents_online: z.number().int(),
   /** Runs that a worker of this Redis is executing now. */
   active_processes: z.number().int(),
