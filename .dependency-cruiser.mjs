@@ -2,7 +2,15 @@
 //
 // The parser is swc, since this TypeScript has no compiler API for dependency-cruiser to use. swc does not tell
 // `import type` from `import`, so rules about what is really loaded look at the emitted JavaScript in dist.
+import swc from "@swc/core";
 import { Visitor } from "@swc/core/Visitor.js";
+
+// dependency-cruiser does not tell swc which files hold JSX.
+const { parseFileSync } = swc;
+/** @param {string} path @param {import("@swc/core").ParseOptions} options */
+const parseFileByName = (path, options) =>
+  parseFileSync(path, { ...options, syntax: "typescript", tsx: path.endsWith(".tsx") });
+Object.assign(swc, { parseFileSync: parseFileByName });
 
 // swc parses `await using x = …`, and the visitor that dependency-cruiser takes from it then fails on what was parsed.
 /** @type {{ visitStatement(statement: object): object, visitVariableDeclarators(decls: unknown): unknown }} */

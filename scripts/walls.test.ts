@@ -53,7 +53,10 @@ const faults: Record<string, [file: string, content: string]> = {
   "the-rest-handler-knows-no-ksi": ["packages/openapi/src/rest/fault.ts", 'import "@ksi/contract";'],
   "contract-starts-nothing": ["packages/contract/src/starts.ts", 'import { spawn } from "node:child_process";'],
   "packages-are-entered-by-name": ["packages/server/src/path.ts", 'import "../../core/src/index.ts";'],
-  "examples-import-what-a-stranger-can-install": ["examples/01-hello/fault.ts", 'import "@ksi/core";'],
+  "examples-import-what-a-stranger-can-install": [
+    "examples/01-hello/fault.tsx",
+    'import "@ksi/core"; export const Page = () => <p>hello</p>;',
+  ],
   "nothing-imports-a-test": ["packages/core/src/other.test.ts", 'import "./store.test.ts";'],
   "what-tests-share-stays-in-tests": ["packages/core/src/helper.ts", 'import { until } from "@ksi/testing";'],
   "no-cycles": ["packages/core/src/egg.ts", 'import "./hen.ts";'],
@@ -165,7 +168,7 @@ describe("in our own house", () => {
 
   test("every source file is read", async () => {
     const read = new Set(ours.modules.map(({ source }) => source));
-    const files = await Array.fromAsync(glob("packages/*/src/**/*.ts", { cwd: root }));
+    const files = await Array.fromAsync(glob("{packages,examples}/*/src/**/*.{ts,tsx}", { cwd: root }));
     expect(files.length).toBeGreaterThan(100);
     expect(files.filter((file) => !read.has(file))).toEqual([]);
   });
