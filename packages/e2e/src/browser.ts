@@ -1,6 +1,6 @@
 /** Chromium, where one is installed, driven by playwright-core. */
 import { existsSync } from "node:fs";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 
 const places = [
   "/usr/bin/chromium",
@@ -22,4 +22,18 @@ export async function startBrowser(): Promise<AsyncDisposable & { browser: Brows
     args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking"],
   });
   return { browser, [Symbol.asyncDispose]: () => browser.close() };
+}
+
+/** What the console of a page says from now on, and what it asks of anybody but this machine. */
+export function collectComplaints(page: Page): string[] {
+  const complaints: string[] = [];
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    const { hostname, protocol } = new URL(request.url());
+    if (protocol !== "data:" && hostname !== "127.0.0.1") complaints.push(`asked ${request.url()}`);
+  });
+  return complaints;
 }

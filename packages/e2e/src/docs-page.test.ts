@@ -1,7 +1,6 @@
 /** What a person sees at `/docs`, in Chromium; and what a page can do with a ticket where it can send no header. */
-import type { Page } from "playwright-core";
 import { expect, test } from "vitest";
-import { isBrowserNeeded, startBrowser } from "./browser.ts";
+import { collectComplaints, isBrowserNeeded, startBrowser } from "./browser.ts";
 import { startLiveDaemon } from "./live-daemon.ts";
 
 const inBrowser = test.runIf(isBrowserNeeded);
@@ -11,7 +10,7 @@ inBrowser("the docs page shows every operation, tries one with the token, and lo
   await using chromium = await startBrowser();
   const { url, token } = live.daemon;
   const page = await chromium.browser.newPage();
-  const complaints = listen(page);
+  const complaints = collectComplaints(page);
 
   await page.goto(`${url}/docs`);
   const { paths } = (await (await fetch(`${url}/openapi.json`)).json()) as { paths: Record<string, object> };
@@ -63,17 +62,3 @@ inBrowser("a page follows a run over an EventSource with a ticket", async () => 
   );
   expect(types).toEqual(["run.queued", "run.started", "run.text", "run.text", "run.completed"]);
 });
-
-/** What the console says, and what is asked of anybody else than this daemon. */
-function listen(page: Page): string[] {
-  const complaints: string[] = [];
-  page.on("console", (message) => {
-    if (["error", "warning"].includes(message.type())) complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("request", (request) => {
-    const { hostname, protocol } = new URL(request.url());
-    if (protocol !== "data:" && hostname !== "127.0.0.1") complaints.push(`asked ${request.url()}`);
-  });
-  return complaints;
-}
