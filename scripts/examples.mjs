@@ -1,5 +1,5 @@
 // `npm run examples [-- --json FILE]`: runs every program of examples/ against one fresh daemon and compares what it
-// prints with the expected.txt beside it. Needs no key and no network.
+// prints with the expected.txt beside it. Needs no key and no network. A page is run by its test in packages/e2e.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -11,7 +11,8 @@ const TIMEOUT_MS = 30_000;
 
 const { values: flags } = parseArgs({ options: { json: { type: "string" } } });
 const folder = join(import.meta.dirname, "../examples");
-const names = (await readdir(folder)).filter((name) => /^\d\d-/.test(name)).sort();
+const isPage = (/** @type {string} */ name) => existsSync(join(folder, name, "index.html"));
+const names = (await readdir(folder)).filter((name) => /^\d\d-/.test(name) && !isPage(name)).sort();
 
 await using dataDir = await createTempFolder();
 await using daemon = await startDaemonProcess({

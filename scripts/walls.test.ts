@@ -170,6 +170,7 @@ describe("in our own house", () => {
     const read = new Set(ours.modules.map(({ source }) => source));
     const files = await Array.fromAsync(glob("{packages,examples}/*/src/**/*.{ts,tsx}", { cwd: root }));
     expect(files.length).toBeGreaterThan(100);
+    expect(files.some((file) => file.endsWith(".tsx"))).toBe(true);
     expect(files.filter((file) => !read.has(file))).toEqual([]);
   });
 
