@@ -75,6 +75,7 @@ test("entries that cannot be used are set aside with the reason, and hold up nob
   const { commands } = redis.store;
   const key = redis.store.keys.tenant().ways.spawn;
   await append(redis.store, "spawn", { prompt: "first", idempotency_key: "mine" });
+  await until(() => isEmpty(redis.store, "spawn"));
   const ids = [
     await commands.xadd(key, "*", "data", `no JSON ${"x".repeat(20_000)}`),
     await commands.xadd(key, "*", "prompt", "hi", "priority", "high"),
