@@ -13,9 +13,10 @@ export const defaultUrl = "http://127.0.0.1:8000";
 export function readAccess(): Access | undefined {
   const link = new URLSearchParams(location.hash.slice(1));
   const token = link.get("token");
-  if (token) {
+  const url = link.get("url") ?? defaultUrl;
+  if (token && /^https?:/.test(url) && URL.canParse(url)) {
     history.replaceState(null, "", location.pathname + location.search);
-    keepAccess({ token, url: link.get("url") ?? defaultUrl });
+    keepAccess({ url, token });
   }
   const kept = { url: sessionStorage.getItem("ksi-url"), token: sessionStorage.getItem("ksi-token") };
   return kept.url && kept.token ? { url: kept.url, token: kept.token } : undefined;

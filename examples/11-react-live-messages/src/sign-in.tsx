@@ -24,7 +24,7 @@ export function SignIn({ refusal, onEnter }: Props) {
         </p>
         <label>
           Daemon
-          <input name="url" type="url" required defaultValue={defaultUrl} />
+          <input name="url" type="url" required pattern="https?://.+" defaultValue={defaultUrl} />
         </label>
         <label>
           Token

@@ -27,7 +27,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     await ksi.agents.register({ agent_id: "bob", capabilities: ["math"] });
     await ksi.messages.send({ source: "alice", target: "bob", event_type: "x.sum", payload: { a: 1, b: 2 } });
 
-    const page = await browser.newPage();
+    const page = await openPage(browser);
     const complaints = collectComplaints(page);
     await page.goto(linkTo(site, live.daemon));
     const { agent, messages, connection } = partsOf(page);
@@ -63,7 +63,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     expect(complaints).toEqual([]);
   });
 
-  test("misses nothing of what happens while it cannot reach the daemon and the daemon restarts", async () => {
+  test("misses nothing of what happens while it is cut off and the daemon restarts", { timeout: 60_000 }, async () => {
     await using folder = await createTempFolder();
     const options = { dataDir: folder.path, args: ["--allowed-origins", site.origin] };
     let live = await startLiveDaemon(options);
@@ -79,7 +79,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     };
     await send(3);
 
-    const page = await browser.newPage();
+    const page = await openPage(browser);
     await page.goto(linkTo(site, { url: `http://${way.address}`, token: live.daemon.token }));
     const { agent, messages, connection } = partsOf(page);
     await until(async () => (await messages.count()) === 3);
@@ -113,7 +113,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
 
   test("keeps the last five hundred messages, and stays at their end", async () => {
     await using live = await startLiveDaemon({ args: ["--allowed-origins", site.origin] });
-    const page = await browser.newPage();
+    const page = await openPage(browser);
     await page.goto(linkTo(site, live.daemon));
     const { messages, connection } = partsOf(page);
     await connection.getByText("Live").waitFor();
@@ -133,7 +133,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
   test("says why it shows nothing: a wrong token, or an origin that the daemon does not allow", async () => {
     await using open = await startLiveDaemon({ args: ["--allowed-origins", site.origin] });
     await using shut = await startLiveDaemon();
-    const page = await browser.newPage();
+    const page = await openPage(browser);
     await page.goto(linkTo(site, { ...open.daemon, token: "wrong" }));
     await page.getByRole("alert").getByText("needs the daemon's token").waitFor();
     await page.getByLabel("Daemon").fill(open.daemon.url);
@@ -156,7 +156,7 @@ test.runIf(isBrowserNeeded)("its dev server shows each message once, and React d
   await using chromium = await startBrowser();
   await live.ksi.agents.register({ agent_id: "bob", capabilities: ["math"] });
   for (let n = 0; n < 3; n++) await live.ksi.messages.send({ source: "alice", event_type: "x.count", payload: n });
-  const page = await chromium.browser.newPage();
+  const page = await openPage(chromium.browser);
   const complaints = collectComplaints(page);
   await page.goto(linkTo(site, live.daemon));
   const { agent, messages, connection } = partsOf(page);
@@ -168,12 +168,17 @@ test.runIf(isBrowserNeeded)("its dev server shows each message once, and React d
   expect(complaints).toEqual([]);
 });
 
+async function openPage(browser: Browser): Promise<Page> {
+  const page = await browser.newPage();
+  page.setDefaultTimeout(10_000); // less than a test has, which then says what it waited for
+  return page;
+}
+
 function linkTo({ origin }: Site, { url, token }: { url: string; token: string }): string {
   return `${origin}/#${new URLSearchParams({ token, url })}`;
 }
 
 function partsOf(page: Page) {
-  page.setDefaultTimeout(10_000); // less than a test has, so that it says what it waited for
   return {
     connection: page.getByRole("status").filter({ hasText: "127.0.0.1" }),
     messages: page.getByRole("region", { name: "Messages" }).getByRole("listitem"),
