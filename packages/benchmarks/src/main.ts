@@ -15,6 +15,8 @@ import { measureFanOut } from "./fan-out.ts";
 import { measureGateway } from "./gateway.ts";
 import { measureIdleMemory } from "./idle-memory.ts";
 import { measureLogThroughput } from "./log-throughput.ts";
+import { measureMessageCosts } from "./message-costs.ts";
+import { measureMessageThroughput } from "./message-throughput.ts";
 import { type Answer, type Effort, type Goal, isMet, type Row } from "./question.ts";
 import { measureStartup } from "./startup.ts";
 import { measureTurnOverhead } from "./turn-overhead.ts";
@@ -30,6 +32,8 @@ const questions: Record<string, (effort: Effort) => Promise<Answer>> = {
   "catch-up": measureCatchUp,
   "idle-memory": measureIdleMemory,
   durability: measureDurability,
+  "message-throughput": measureMessageThroughput,
+  "message-costs": measureMessageCosts,
 };
 const results = fileURLToPath(new URL("../results/", import.meta.url));
 

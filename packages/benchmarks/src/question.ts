@@ -10,7 +10,18 @@ export interface Row {
   goals?: readonly Goal[];
 }
 
-type Unit = "ms" | "s" | "µs" | "MB" | "kB" | "requests/s" | "chunks/s" | "events/s" | "deliveries/s" | "events";
+type Unit =
+  | "ms"
+  | "s"
+  | "µs"
+  | "MB"
+  | "kB"
+  | "requests/s"
+  | "chunks/s"
+  | "events/s"
+  | "deliveries/s"
+  | "messages/s"
+  | "events";
 
 export interface Goal {
   /** Which figure it is for. */

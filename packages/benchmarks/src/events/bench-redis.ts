@@ -10,6 +10,15 @@ export interface BenchRedis extends AsyncDisposable {
   readonly path: string;
   /** `always` at first. */
   setFsync(policy: "always" | "everysec"): Promise<void>;
+  /** Since it began. */
+  use(): Promise<RedisUse>;
+}
+
+export interface RedisUse {
+  /** µs in scripts, which are all that calls of ours are made of. */
+  scriptUs: number;
+  /** ms of CPU of the whole process. */
+  cpuMs: number;
 }
 
 export async function startBenchRedis(): Promise<BenchRedis> {
@@ -20,6 +29,14 @@ export async function startBenchRedis(): Promise<BenchRedis> {
     path,
     setFsync: async (policy) => {
       await store.commands.config("SET", "appendfsync", policy);
+    },
+    use: async () => {
+      const info = await store.commands.info("all");
+      const sum = (figure: RegExp) => [...info.matchAll(figure)].reduce((total, [, value]) => total + Number(value), 0);
+      return {
+        scriptUs: sum(/^cmdstat_eval(?:sha)?:calls=\d+,usec=(\d+)/gm),
+        cpuMs: sum(/^used_cpu_(?:user|sys):([\d.]+)/gm) * 1_000,
+      };
     },
     [Symbol.asyncDispose]: async () => {
       await store.close();

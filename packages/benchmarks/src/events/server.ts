@@ -1,6 +1,7 @@
 /** What every server of these benchmarks tells of itself to who measures it. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { answerParent } from "./child.ts";
+import { answerParent, type Calls } from "./child.ts";
+import type { Cut } from "./cut-scripts.ts";
 
 export interface ServerCalls {
   /** On a Redis by its Unix socket; resolves when subscribers are let in. `dataDir` and `port` are for ours. */
@@ -16,6 +17,10 @@ export interface StartServer {
   dataDir: string;
   /** 0 is any. */
   port: number;
+  /** For ours, as in its configuration. */
+  settings?: Record<string, number>;
+  /** For ours, what to leave out of its scripts. */
+  cuts?: readonly Cut[];
 }
 
 export interface Access {
@@ -30,7 +35,7 @@ export interface Memory {
   heap: number;
 }
 
-export function answerAsServer(start: ServerCalls["start"], close?: () => Promise<void>): void {
+export function answerAsServer(start: ServerCalls["start"], close?: () => Promise<void>, more: Calls = {}): void {
   const calls = {
     start,
     cpu: () => {
@@ -46,5 +51,5 @@ export function answerAsServer(start: ServerCalls["start"], close?: () => Promis
       return { resident: rss, heap: heapUsed + external };
     },
   };
-  answerParent(calls satisfies ServerCalls, close);
+  answerParent({ ...(calls satisfies ServerCalls), ...more }, close);
 }
