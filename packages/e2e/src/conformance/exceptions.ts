@@ -73,7 +73,8 @@ const exceptions: readonly Exception[] = [
     holds: (_, { body }) => isObject(body) && Number(body.hops) > maxHops,
   },
   {
-    operations: /^(runs_spawn|agents_register|messages_send|messages_request|events_publish|state_set)$/,
+    operations:
+      /^(runs_spawn|agents_register|messages_(send|request)|events_publish|state_set|openai_chat_completions)$/,
     fields: /^(metadata|output_schema|payload|value)\./,
     reason: "superjson carries no keys of prototypes, so that what holds one could be given to no client",
     holds: (_, { body }) => /"(__proto__|constructor|prototype)":/.test(JSON.stringify(body)),
