@@ -127,7 +127,11 @@ test.concurrent.for(faults)("a Redis that $name", { timeout: 60_000 }, async (fa
   const trying = Promise.all([changes, publishes(live), reads(live)].map(tryAll));
   expect(await askHealth(live)).toMatchObject({ status: 503, reason: expect.stringMatching(fault.healthSays) });
   const [changed = [], published = [], read = []] = await trying;
-  for (const tried of changed) expectRefusal(tried, fault);
+  for (const tried of changed) {
+    // What waits while another message is on its way may be stored in the end, since it was not sent before.
+    const isStoredLate = fault.canPublish && tried.call.startsWith("send by") && tried.status === 200;
+    if (!isStoredLate) expectRefusal(tried, fault);
+  }
   const away = { status: 503, code: "STORE_UNAVAILABLE" };
   for (const tried of published) expect(tried).toMatchObject(fault.canPublish ? { status: 200 } : away);
   for (const tried of read) expect(tried).toMatchObject(fault.canRead ? { status: 200 } : away);
@@ -272,8 +276,11 @@ function textOf(events: readonly KsiEvent[]): string {
   return events.map((event) => (event.event_type === "run.text" ? event.payload.text : "")).join("");
 }
 
-/** Those that answer to a call are as many as the calls, and the rest must not grow with the outage. */
-const maxWarnings = 20;
+/**
+ * Those that answer to a call are as many as the calls, and the rest must not grow with the outage: some seven things look
+ * at Redis every second, and each says each of the three ways in which it may be away once a minute.
+ */
+const maxWarnings = 40;
 
 function warningsOf(output: string): string[] {
   return output.split("\n").filter((line) => /^\{"level":[456]0/.test(line));
