@@ -52,7 +52,7 @@ export interface WayStreamOptions {
   readonly abandonedMs?: number | undefined;
 }
 
-/** Entries that a process has in hand at one time: of each way, besides as many that it takes over. */
+/** Entries of one way that a process has in hand at one time. @internal for tests */
 export const wayBatch = 32;
 
 /** Of one group, and its one consumer. */
