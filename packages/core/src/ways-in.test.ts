@@ -343,7 +343,7 @@ async function refusedOf({ commands, keys }: Store, way: WayName) {
 }
 
 /** Of all runs, in the order in which they were accepted. */
-async function promptsIn({ commands, keys }: Store): Promise<(string | null)[]> {
+async function promptsIn({ commands, keys }: Store): Promise<string[]> {
   const ids = await commands.zrange(keys.tenant().runs, "0", "-1");
-  return await Promise.all(ids.map((id) => commands.hget(keys.tenant().run(id), "prompt")));
+  return await Promise.all(ids.map(async (id) => (await commands.hget(keys.tenant().run(id), "prompt")) ?? ""));
 }
