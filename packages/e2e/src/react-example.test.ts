@@ -130,11 +130,14 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     await until(() => messages.last().evaluate(isInSight), { message: "the last message is in sight" });
   });
 
-  test("says why it shows nothing: a wrong token, or an origin that the daemon does not allow", async () => {
+  test("says why it shows nothing: no daemon, a wrong token, or an origin that the daemon does not allow", async () => {
     await using open = await startLiveDaemon({ args: ["--allowed-origins", site.origin] });
     await using shut = await startLiveDaemon();
     const page = await openPage(browser);
+    await page.goto(linkTo(site, { url: "nowhere", token: open.daemon.token }));
+    await page.getByRole("button", { name: "Open" }).waitFor();
     await page.goto(linkTo(site, { ...open.daemon, token: "wrong" }));
+    await page.reload(); // another fragment alone is the same page
     await page.getByRole("alert").getByText("needs the daemon's token").waitFor();
     await page.getByLabel("Daemon").fill(open.daemon.url);
     await page.getByLabel("Token").fill(open.daemon.token);
