@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { agent } from "./schemas/agents.ts";
 import { agentId, payload, runId, sessionId, timestamp } from "./schemas/common.ts";
-import { deathReasons, messageType } from "./schemas/messages.ts";
+import { deathReasons, message, messageType } from "./schemas/messages.ts";
 import { usage, wireError } from "./schemas/runs.ts";
 import { stateRef } from "./schemas/state.ts";
 
@@ -180,6 +180,8 @@ export const customEvent = z.object({
   run_id: runId.optional(),
   session_id: sessionId.optional(),
   agent_id: agentId.optional(),
+  /** Of a message. */
+  ...message.pick({ capability: true, correlation_id: true, reply_to: true, expires_at: true, hops: true }).shape,
   payload: z.json(),
 });
 
