@@ -24,22 +24,40 @@ import { channels, type TenantKeys } from "./redis/keys.ts";
 export const inboxLua = `${eventLogLua}
 -- The time of events is that of the process, as everywhere; what is compared is Redis' own.
 local function ksi_open_inboxes(epoch_key, log_terms, inbox_terms, seed, timestamp)
-  local env = { log = ksi_open_log(epoch_key, log_terms), seed = seed, timestamp = timestamp, told = 0, at = {} }
-  for name, before, after in string.gmatch(inbox_terms, '(%S+) ([^\\1\\n]*)\\1?([^\\n]*)') do
-    env.at[name] = { before, after }
-  end
+  local env = { log = ksi_open_log(epoch_key, log_terms), seed = seed, timestamp = timestamp, told = 0, known = {} }
+  env.terms, env.at = inbox_terms, {}
   env.now_us = tonumber(ksi_now_us())
   env.now_ms = math.floor(env.now_us / 1000)
   return env
 end
 
-local function ksi_key(env, name, id)
+-- Looked up when needed: a script uses few of the terms, and to take all apart costs more than what it does to a message.
+local function ksi_term(env, name)
   local parts = env.at[name]
+  if parts then return parts end
+  local _, at = string.find(env.terms, '\\n' .. name .. ' ', 1, true)
+  parts = { string.match(env.terms, '^([^\\1\\n]*)\\1?([^\\n]*)', at + 1) }
+  env.at[name] = parts
+  return parts
+end
+
+local function ksi_key(env, name, id)
+  local parts = ksi_term(env, name)
   return parts[1] .. (id or '') .. parts[2]
 end
 
 local function ksi_setting(env, name)
-  return tonumber(env.at[name][1])
+  return tonumber(ksi_term(env, name)[1])
+end
+
+-- Whether the agent is registered, which does not change within a script.
+local function ksi_exists(env, agent_id)
+  local known = env.known[agent_id]
+  if known == nil then
+    known = redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 1
+    env.known[agent_id] = known
+  end
+  return known
 end
 
 local function ksi_tell(env, what, agent_id, message_id, fact, more)
@@ -181,7 +199,7 @@ end
 /** Dead letters that an inbox keeps. */
 const maxLetters = 1_000;
 
-/** Names of keys (a control character stands for the id) and settings, one a line. */
+/** Names of keys (a control character stands for the id) and settings, a line each after a line break. */
 export function inboxTerms(keys: TenantKeys, messaging: Messaging): string {
   const any = "\u0001";
   const { index, letters } = keys.deadLetters(any);
@@ -211,6 +229,6 @@ export function inboxTerms(keys: TenantKeys, messaging: Messaging): string {
     max_letters: maxLetters,
   };
   return Object.entries(terms)
-    .map(([name, value]) => `${name} ${value}`)
-    .join("\n");
+    .map(([name, value]) => `\n${name} ${value}`)
+    .join("");
 }

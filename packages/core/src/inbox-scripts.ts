@@ -52,7 +52,7 @@ return answer
 export const openInboxScript = createInboxScript(
   ["agent_id"],
   `
-if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+if not ksi_exists(env, agent_id) then return false end
 local max, pending = ksi_setting(env, 'max_deliveries'), { '' }
 for _, name in ipairs({ 'ready', 'taken' }) do
   for _, id in ipairs(redis.call('ZRANGE', ksi_key(env, name, agent_id), 0, -1)) do
@@ -100,7 +100,7 @@ end
 export const ackScript = createInboxScript(
   ["agent_id"],
   `
-if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+if not ksi_exists(env, agent_id) then return false end
 local acked, was_taken = {}, false
 for i = REST, #ARGV do
   local fact = ksi_read_fact(env, agent_id, ARGV[i])
@@ -123,7 +123,7 @@ return acked
 export const takeScript = createInboxScript(
   ["agent_id", "consumer_id", "prefetch", "alive_ms", "max_bytes"],
   `
-if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+if not ksi_exists(env, agent_id) then return false end
 local own = ksi_key(env, 'consumer', agent_id .. ':' .. consumer_id)
 redis.call('ZADD', ksi_key(env, 'consumers'), env.now_ms + alive_ms, agent_id .. ' ' .. consumer_id)
 local ready, taken, got = ksi_key(env, 'ready', agent_id), ksi_key(env, 'taken', agent_id), {}
@@ -218,7 +218,7 @@ return #over + #dead
 export const redriveScript = createInboxScript(
   ["agent_id", "most"],
   `
-if redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 0 then return false end
+if not ksi_exists(env, agent_id) then return false end
 local dead, letters = ksi_key(env, 'dead', agent_id), ksi_key(env, 'letters', agent_id)
 local ids = { unpack(ARGV, REST) }
 if #ids == 0 then ids = redis.call('ZRANGE', dead, 0, most - 1) end

@@ -139,10 +139,6 @@ const sendScript = createInboxScript(
   `
 local firehose = ksi_key(env, 'firehose')
 
-local function exists(agent_id)
-  return redis.call('EXISTS', ksi_key(env, 'agent', agent_id)) == 1
-end
-
 -- The online agent with the most of the capabilities, and of those the one used the longest ago.
 local function choose(capabilities, source, turn)
   local counts = {}
@@ -166,7 +162,7 @@ end
 -- Only agents can answer each other without end. Gives how long (ms) to wait where they have sent too much.
 local function too_many(source, target)
   local limit = tonumber(max_per_minute)
-  if limit == 0 or not exists(source) then return nil end
+  if limit == 0 or not ksi_exists(env, source) then return nil end
   local pair = source < target and source .. ':' .. target or target .. ':' .. source
   local rate = ksi_key(env, 'rate', pair)
   local count = redis.call('INCR', rate)
@@ -199,7 +195,7 @@ local function send(m, turn)
   end
   local is_answer = m.way == 'direct' and m.awaited_by == '' and m.correlation_id ~= ''
     and redis.call('GET', ksi_key(env, 'request', m.correlation_id)) == target
-  if m.way == 'direct' and not is_answer and not exists(target) then return { 'no target' } end
+  if m.way == 'direct' and not is_answer and not ksi_exists(env, target) then return { 'no target' } end
   if m.way ~= 'broadcast' and not is_answer and ksi_is_full(env, target) then return { 'full', target } end
   local wait = too_many(m.source, target)
   if wait then return { 'too many', target == '' and 'others' or target, tostring(wait) } end
