@@ -102,16 +102,17 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
     return toFollow({ channel: follow.channel, open, signal });
   }
 
-  /** One script call for each agent, in which each message is once. */
+  /** One script call, in which each message of an inbox is once. */
   async function storeNotes(all: readonly Note[]): Promise<undefined[]> {
-    for (const [agentId, ofAgent] of Map.groupBy(all, (note) => note.agentId)) {
-      const messages = new Map<string, boolean>();
-      for (const { id, isRepeat } of ofAgent.flatMap((note) => note.messages)) {
-        messages.set(id, isRepeat || messages.get(id) === true);
+    const noted = new Map<string, string[]>();
+    for (const { agentId, messages } of all) {
+      for (const { id, isRepeat } of messages) {
+        const key = `${agentId} ${id}`;
+        const wasRepeat = noted.get(key)?.at(-1) === "1";
+        noted.set(key, [agentId, id, isRepeat || wasRepeat ? "1" : "0"]);
       }
-      const args = [...messages].flatMap(([id, isRepeat]) => [id, isRepeat ? "1" : "0"]);
-      await noteDeliveredScript(context, { agent_id: agentId }, args);
     }
+    await noteDeliveredScript(context, {}, [...noted.values()].flat());
     return [];
   }
 }

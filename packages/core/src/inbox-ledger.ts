@@ -87,21 +87,15 @@ interface Ack {
   readonly ids: readonly string[];
 }
 
-/** One script call for each agent. */
 async function ackAll(context: InboxContext, calls: readonly Ack[]) {
-  const ofAgents = Map.groupBy(calls, ({ agentId }) => agentId);
-  const answers = new Map<Ack, ReturnType<typeof agentNotFound> | number>();
-  for (const [agentId, ofAgent] of ofAgents) {
-    const ids = ofAgent.flatMap((call) => call.ids);
-    const acked = (await ackScript(context, { agent_id: agentId }, ids)) as number[] | null;
-    let at = 0;
-    for (const call of ofAgent) {
-      const own = acked?.slice(at, at + call.ids.length);
-      at += call.ids.length;
-      answers.set(call, own ? own.reduce((sum, one) => sum + one, 0) : agentNotFound(agentId));
-    }
-  }
-  return calls.map((call) => answers.get(call) ?? 0);
+  const pairs = calls.flatMap(({ agentId, ids }) => ids.flatMap((id) => [agentId, id]));
+  const outcomes = (await ackScript(context, {}, pairs)) as number[];
+  let at = 0;
+  return calls.map(({ agentId, ids }) => {
+    const own = outcomes.slice(at, at + ids.length);
+    at += ids.length;
+    return own.includes(-1) ? agentNotFound(agentId) : own.reduce((sum, one) => sum + one, 0);
+  });
 }
 
 /** As `ksi_bury` wrote it. */

@@ -78,40 +78,44 @@ return pending
 `,
 );
 
-/** REST: id, and 1 where it was delivered before, of each message that a consumer was handed. Events: message.delivered. */
+/**
+ * REST: agent_id, id, and 1 where it was delivered before, of each message that a consumer was handed. Events:
+ * message.delivered.
+ */
 export const noteDeliveredScript = createInboxScript(
-  ["agent_id"],
+  [],
   `
-for i = REST, #ARGV, 2 do
-  local fact = ksi_read_fact(env, agent_id, ARGV[i])
-  if fact and (fact.deliveries == 0 or ARGV[i + 1] == '1') then
-    if fact.deliveries == 0 then ksi_tell(env, 'delivered', agent_id, ARGV[i], fact) end
+for i = REST, #ARGV, 3 do
+  local agent_id, id = ARGV[i], ARGV[i + 1]
+  local fact = ksi_read_fact(env, agent_id, id)
+  if fact and (fact.deliveries == 0 or ARGV[i + 2] == '1') then
+    if fact.deliveries == 0 then ksi_tell(env, 'delivered', agent_id, id, fact) end
     fact.deliveries = fact.deliveries + 1
-    ksi_write_fact(env, agent_id, ARGV[i], fact)
+    ksi_write_fact(env, agent_id, id, fact)
   end
 end
 `,
 );
 
 /**
- * REST: ids. Gives 1 for each that was not acknowledged before and else 0, or nil where the agent is not registered.
- * Events: message.acked.
+ * REST: agent_id and id of each message. Gives 1 for each that was not acknowledged before, -1 where the agent is not
+ * registered, and else 0. Events: message.acked.
  */
 export const ackScript = createInboxScript(
-  ["agent_id"],
+  [],
   `
-if not ksi_exists(env, agent_id) then return false end
-local acked, was_taken = {}, false
-for i = REST, #ARGV do
-  local fact = ksi_read_fact(env, agent_id, ARGV[i])
+local acked, was_taken = {}, {}
+for i = REST, #ARGV, 2 do
+  local agent_id, id = ARGV[i], ARGV[i + 1]
+  local fact = ksi_exists(env, agent_id) and ksi_read_fact(env, agent_id, id)
   if fact then
-    was_taken = was_taken or fact.consumer ~= '-'
-    ksi_strike(env, agent_id, ARGV[i], fact)
-    ksi_tell(env, 'acked', agent_id, ARGV[i], fact)
+    if fact.consumer ~= '-' then was_taken[agent_id] = true end
+    ksi_strike(env, agent_id, id, fact)
+    ksi_tell(env, 'acked', agent_id, id, fact)
   end
-  acked[#acked + 1] = fact and 1 or 0
+  acked[#acked + 1] = fact and 1 or ksi_exists(env, agent_id) and 0 or -1
 end
-if was_taken then ksi_next_turn(env, agent_id) end
+for agent_id in pairs(was_taken) do ksi_next_turn(env, agent_id) end
 return acked
 `,
 );
