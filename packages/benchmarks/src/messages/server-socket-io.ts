@@ -11,7 +11,7 @@ answerAsServer(async (options) => {
   const { io, access } = await listenWithSocketIo(options);
   io.on("connection", (socket) => {
     const { agent } = socket.handshake.auth;
-    if (agent !== undefined) socket.join(agent);
+    if (agent !== undefined) void socket.join(agent);
     socket.on("send", (message: BenchMessage, isAcked: boolean, answer: (problem?: string) => void) => {
       const whole = { id: randomUUID(), timestamp: new Date().toISOString(), ...message };
       if (!isAcked) {
