@@ -11,6 +11,8 @@ export interface FollowRequest<E> {
   isEndless: boolean;
   open: (link: Link, options: FollowOptions) => Promise<EventStream<E>> | EventStream<E>;
   show: (event: E) => void;
+  /** Awaited when the last event was shown, while the daemon can still be called. */
+  afterwards?: () => Promise<void> | undefined;
 }
 
 /**
@@ -20,7 +22,8 @@ export interface FollowRequest<E> {
 const silenceMs = 500;
 
 /** Ends in order at the first Ctrl-C: whoever follows for ever has no other way to say "enough". */
-export async function follow<E>({ connection, isEndless, open, show }: FollowRequest<E>, cli: Cli): Promise<void> {
+export async function follow<E>(request: FollowRequest<E>, cli: Cli): Promise<void> {
+  const { connection, isEndless, open, show, afterwards } = request;
   const { err } = cli.terminal;
   using interrupts = listenForInterrupts();
   using watch = watchConnection({
@@ -48,6 +51,7 @@ export async function follow<E>({ connection, isEndless, open, show }: FollowReq
       silence?.refresh();
       show(event);
     }
+    await afterwards?.();
   } finally {
     clearTimeout(silence);
   }

@@ -8,6 +8,7 @@ import { addConfigCommand } from "./commands/config.ts";
 import { addHelpCommand, refuseUnknownCommand } from "./commands/help.ts";
 import { addInboxCommand } from "./commands/inbox.ts";
 import { addLogsCommand } from "./commands/logs.ts";
+import { addMessagesCommand } from "./commands/messages.ts";
 import { addProfilesCommand } from "./commands/profiles.ts";
 import { addRunCommand } from "./commands/run.ts";
 import { addRunsCommand } from "./commands/runs.ts";
@@ -76,6 +77,7 @@ function createProgram(cli: Cli) {
   addAgentsCommand(program, cli);
   addSendCommand(program, cli);
   addInboxCommand(program, cli);
+  addMessagesCommand(program, cli);
   addStateCommand(program, cli);
   addHelpCommand(program);
   program.on("command:*", ([name = ""]: string[]) => refuseUnknownCommand(program, name));

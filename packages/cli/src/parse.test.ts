@@ -1,6 +1,15 @@
 import { limits } from "@ksi/contract";
 import { expect, test } from "vitest";
-import { parseInteger, parseJson, parseJsonObject, parseList, parseTimeout, parseTtl, parseUrl } from "./parse.ts";
+import {
+  parseInteger,
+  parseJson,
+  parseJsonObject,
+  parseList,
+  parseTimeout,
+  parseTtl,
+  parseUrl,
+  parseWait,
+} from "./parse.ts";
 
 test.each([
   ["90", 90_000],
@@ -28,6 +37,11 @@ test("a time to live may be given in days, and is refused only beyond what the d
   expect(parseTtl("365d")).toBe(limits.ttlMsMax);
   expect(() => parseTtl("366d")).toThrow("365d");
   for (const text of ["", "0", "-1s", "1w", "0.1ms"]) expect(() => parseTtl(text)).toThrow("such as 30s");
+});
+
+test("a wait for an answer is refused only beyond what the daemon takes", () => {
+  expect([parseWait("30"), parseWait("500ms"), parseWait("10m")]).toEqual([30_000, 500, limits.requestMsMax]);
+  for (const text of ["601", "10m1ms"]) expect(() => parseWait(text)).toThrow("10m at the most");
 });
 
 test("a whole number outside of its bounds is refused with them", () => {

@@ -2,9 +2,10 @@
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { JsonObject } from "@ksi/client";
 
-/** `limits.runTimeoutMsMax` and `ttlMsMax` of the contract, whose schemas would make the start of every command slower. */
+/** `limits.runTimeoutMsMax`, `ttlMsMax` and `requestMsMax` of the contract, whose schemas would make the start of every command slower. */
 const timeoutMaxMs = 86_400_000;
 const ttlMaxMs = 31_536_000_000;
+const waitMaxMs = 600_000;
 const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds of `90` (seconds), `500ms`, `30s`, `1.5m`, `1h` or `1h30m`, up to a run's longest time limit. */
@@ -18,6 +19,14 @@ export function parseTimeout(text: string): number {
 export function parseTtl(text: string): number {
   const ms = readDuration(text, /(\d+(?:\.\d+)?)(ms|s|m|h|d)/g, "30s, 5m, 1h30m or 7d");
   if (ms > ttlMaxMs) throw new InvalidArgumentError(`The longest is ${ttlMaxMs / unitMs.d}d.`);
+  return ms;
+}
+
+/** The same as the first, up to the longest wait for an answer. */
+export function parseWait(text: string): number {
+  const ms = readDuration(text, /(\d+(?:\.\d+)?)(ms|s|m|h)/g, "500ms, 30s or 5m");
+  if (ms > waitMaxMs)
+    throw new InvalidArgumentError(`An answer can be waited for ${waitMaxMs / unitMs.m}m at the most.`);
   return ms;
 }
 
@@ -49,6 +58,11 @@ export function parseInteger(min: number, max: number): (text: string) => number
 /** `Read,Grep` and `"Read Grep"`, as one may write lists; repeated options add up. */
 export function parseList(text: string, before: readonly string[] = []): string[] {
   return [...before, ...text.split(/[\s,]+/).filter(Boolean)];
+}
+
+/** A name as it is; repeated options add up. */
+export function parseName(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
 }
 
 export function parseJson(text: string): unknown {

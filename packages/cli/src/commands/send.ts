@@ -1,9 +1,11 @@
-/** `ksi send`: a message to one agent or to all. */
-import type { Json } from "@ksi/client";
+/** `ksi send`: a message to one agent, to one that can do it, or to all; and waiting for the answer. */
+import type { Json, Replied, SendInput, Sent } from "@ksi/client";
 import { KsiError } from "@ksi/contract/errors";
 import { type Cli, examples, type Program } from "../cli.ts";
-import { connect } from "../connect.ts";
-import { parseJson } from "../parse.ts";
+import { connect, type Link } from "../connect.ts";
+import { textOf } from "../message-line.ts";
+import { parseJson, parseName, parseTtl, parseWait } from "../parse.ts";
+import type { Stream, Terminal } from "../terminal.ts";
 
 /** Names under which the predecessor's agents know the two kinds. */
 const directType = "DIRECT_MESSAGE";
@@ -13,12 +15,22 @@ export function addSendCommand(program: Program, cli: Cli): void {
   program
     .command("send")
     .summary("send a message to an agent, or to all")
-    .description('Puts a message into an agent\'s inbox, or without --to into all. Text travels as {"content": text}.')
+    .description(
+      "Puts a message into the inbox of an agent (--to), of the best of those online that can do " +
+        "something (--capability), or without either of all.\n" +
+        'Text travels as {"content": text}.',
+    )
     .argument("[text...]", "what to say")
     .option("--from <name>", "who says it", "cli")
     .option("--to <agent>", "who is to get it (default: every registered agent)")
-    .option("--type <name>", `the kind of message (default: ${directType}, or ${broadcastType} without --to)`)
+    .option("--capability <name>", "what the receiver must be able to do; give it again for more", parseName)
+    .option("--type <name>", `the kind of message (default: ${directType}, or ${broadcastType} to all)`)
     .option("--payload <json>", "any JSON instead of text", parseJson)
+    .option("--ttl <time>", "expires when not acknowledged for so long: 30s, 5m, 1h30m, 7d", parseTtl)
+    .option("--reply-to <agent>", "who is to get the answer (default: who says it)")
+    .option("--correlation-id <id>", "what the answer repeats")
+    .option("--wait", "wait for the answer, and print it")
+    .option("-t, --timeout <time>", "with --wait: for how long, at most 10m (default: 30s)", parseWait)
     .option("--json", "print one line of JSON")
     .addHelpText(
       "after",
@@ -26,26 +38,54 @@ export function addSendCommand(program: Program, cli: Cli): void {
         ['ksi send --from alice --to bob "The tests pass."', "to one"],
         ['ksi send --from alice "Lunch!"', "to all"],
         [`ksi send --to bob --type TASK --payload '{"id":7}'`, "data for a program"],
+        ['ksi send --capability review --wait -t 2m "Is it good?"', "ask whoever can, and print the answer"],
       ]),
     )
     .action(async (words, _options, command) => {
-      const { from, to, type, payload, json, ...connection } = command.optsWithGlobals();
+      const { wait, timeout, json, from, to, type, payload, ttl, ...others } = command.optsWithGlobals();
+      const { capability, replyTo, correlationId, ...connection } = others;
       if ((words.length === 0) === (payload === undefined)) {
-        throw new KsiError("INVALID_INPUT", 'Give either a text or --payload, such as: ksi send --to bob "Hello"');
+        throw refusal('Give either a text or --payload, such as: ksi send --to bob "Hello"');
       }
-      await using link = await connect(connection, cli);
-      const sent = await link.ksi.messages.send({
+      if (to !== undefined && capability) throw refusal("Give either --to or --capability.");
+      const isToAll = to === undefined && !capability;
+      if (wait && isToAll) throw refusal("--wait needs somebody to answer; give --to or --capability.");
+      if (timeout !== undefined && !wait) throw refusal("--timeout says how long to --wait; give that with it.");
+      const message: SendInput = {
         source: from,
         ...(to !== undefined && { target: to }),
-        event_type: type ?? (to === undefined ? broadcastType : directType),
+        ...(capability && { capability }),
+        event_type: type ?? (isToAll ? broadcastType : directType),
         payload: payload === undefined ? { content: words.join(" ") } : (payload as Json),
-      });
-      const { out } = cli.terminal;
-      if (json) out.line(JSON.stringify(sent));
-      else out.line(to === undefined ? `Sent to ${countInboxes(sent.recipients)}.` : `Sent to ${to}.`);
+        ...(ttl !== undefined && { ttl_ms: ttl }),
+        ...(replyTo !== undefined && { reply_to: replyTo }),
+        ...(correlationId !== undefined && { correlation_id: correlationId }),
+      };
+      await using link = await connect(connection, cli);
+      if (wait) showReply(await ask(link, message, timeout), cli.terminal, json);
+      else showSent(await link.ksi.messages.send(message), cli.terminal.out, json);
     });
 }
 
-function countInboxes(count: number): string {
-  return count === 1 ? "1 inbox" : `${count} inboxes`;
+function refusal(message: string): KsiError {
+  return new KsiError("INVALID_INPUT", message);
+}
+
+async function ask({ ksi }: Link, message: SendInput, timeoutMs: number | undefined): Promise<Replied> {
+  return await ksi.messages.request({ ...message, ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }) });
+}
+
+/** The answer alone on stdout, as `ksi run` prints it; who gave it on stderr. */
+function showReply(replied: Replied, { out, err }: Terminal, json: true | undefined): void {
+  if (json) {
+    out.line(JSON.stringify(replied));
+    return;
+  }
+  out.line(out.foreign(textOf(replied.reply.payload)));
+  err.line(err.style("dim", `from ${err.foreign(replied.reply.source)}`));
+}
+
+function showSent(sent: Sent, out: Stream, json: true | undefined): void {
+  const inboxes = sent.recipients === 1 ? "1 inbox" : `${sent.recipients} inboxes`;
+  out.line(json ? JSON.stringify(sent) : `Sent to ${sent.target === undefined ? inboxes : out.foreign(sent.target)}.`);
 }

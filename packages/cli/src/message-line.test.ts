@@ -1,7 +1,7 @@
 import type { Message } from "@ksi/client";
 import { expect, test } from "vitest";
-import { createRecordedTerminal } from "../testing/recorded-terminal.ts";
-import { describeMessage } from "./inbox.ts";
+import { describeMessage } from "./message-line.ts";
+import { createRecordedTerminal } from "./testing/recorded-terminal.ts";
 
 const message: Message = {
   id: "m",

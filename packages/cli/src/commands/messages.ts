@@ -1,0 +1,155 @@
+/** `ksi messages`: what agents have sent each other, and what could not be delivered. */
+import type { DeadLetter, KsiClient, Message } from "@ksi/client";
+import { type Cli, examples, type Program } from "../cli.ts";
+import { connect } from "../connect.ts";
+import { formatAge, formatTable, shorten } from "../format.ts";
+import { describeMessage, textOf } from "../message-line.ts";
+import { parseInteger } from "../parse.ts";
+import type { Stream } from "../terminal.ts";
+import { addHelpCommand } from "./help.ts";
+
+type Filter = NonNullable<Parameters<KsiClient["messages"]["history"]>[0]>;
+
+const pageSize = 500;
+/** Columns of what a dead letter says; with --json there is all of it. */
+const textWidth = 40;
+
+export function addMessagesCommand(program: Program, cli: Cli): void {
+  const messages = program
+    .command("messages")
+    .summary("what agents sent each other; dead letters")
+    .description("Lists the messages that are kept, and those that could not be delivered.")
+    .addHelpText(
+      "after",
+      examples(cli, [
+        ["ksi messages", "the latest"],
+        ["ksi messages dead bob", "what could not be delivered to bob"],
+        ["ksi messages redrive bob", "put it back into bob's inbox"],
+      ]),
+    );
+
+  messages
+    .command("list", { isDefault: true })
+    .description("Lists the latest messages that match every given option, the oldest of them first.")
+    .option("-n, --limit <number>", "how many at the most", parseInteger(1, 100_000), 20)
+    .option("--agent <name>", "only those that this agent sent, or was sent directly")
+    .option("--from <name>", "only from this one")
+    .option("--to <agent>", "only to this agent")
+    .option("--type <name>", "only of this kind; x.* stands for all that begin with x.")
+    .option("--correlation-id <id>", "only what belongs together under this id")
+    .option("--json", "print every message as one line of JSON")
+    .addHelpText(
+      "after",
+      examples(cli, [
+        ["ksi messages -n 100", "the last hundred"],
+        ["ksi messages --from alice --to bob", "what alice sent to bob"],
+        ["ksi messages --agent bob --json | jq -r .id", "ids for a script"],
+      ]),
+    )
+    .action(async (_options, command) => {
+      const { limit, agent, from, to, type, correlationId, json, ...connection } = command.optsWithGlobals();
+      const filter: Filter = {
+        ...(agent !== undefined && { agent_id: agent }),
+        ...(from !== undefined && { source: from }),
+        ...(to !== undefined && { target: to }),
+        ...(type !== undefined && { event_type: type }),
+        ...(correlationId !== undefined && { correlation_id: correlationId }),
+      };
+      await using link = await connect(connection, cli);
+      const { out, err } = cli.terminal;
+      const latest = await findLatest(link.ksi, filter, limit);
+      for (const message of latest) out.line(json ? JSON.stringify(message) : describeMessage(message, out));
+      if (latest.length > 0 || json) return;
+      if (Object.keys(filter).length > 0) err.line("No message that is kept is like that.");
+      else err.line('There are no messages. Send one: ksi send --to NAME "Hello"');
+    });
+
+  messages
+    .command("dead")
+    .description("Lists the messages that could not be delivered to an agent, the oldest first, and why.")
+    .argument("<agent>", "its agent_id")
+    .option("--json", "print one line of JSON a message")
+    .addHelpText("after", examples(cli, [["ksi messages dead bob --json | jq .message.payload", "what they say"]]))
+    .action(async (agentId, _options, command) => {
+      const { json, ...connection } = command.optsWithGlobals();
+      await using link = await connect(connection, cli);
+      const { out, err } = cli.terminal;
+      const letters = await listDead(link.ksi, agentId);
+      if (json) for (const letter of letters) out.line(JSON.stringify(letter));
+      else if (letters.length > 0) out.line(formatDeadLetters(letters, out, Date.now()));
+      else err.line(`${err.foreign(agentId)} has no dead letters.`);
+    });
+
+  messages
+    .command("redrive")
+    .description("Puts dead letters back at the end of an agent's inbox: those that are named, or all.")
+    .argument("<agent>", "its agent_id")
+    .argument("[id...]", "their ids, as `ksi messages dead` prints them")
+    .option("--json", "print one line of JSON")
+    .addHelpText("after", examples(cli, [["ksi messages redrive bob", "all of bob's"]]))
+    .action(async (agentId, ids, _options, command) => {
+      const { json, ...connection } = command.optsWithGlobals();
+      await using link = await connect(connection, cli);
+      const { out } = cli.terminal;
+      const redriven = await redrive(link.ksi, agentId, ids);
+      const count = redriven === 1 ? "1 message" : `${redriven} messages`;
+      out.line(json ? JSON.stringify({ status: "redriven", redriven }) : `Put ${count} back into ${agentId}'s inbox.`);
+    });
+
+  addHelpCommand(messages);
+}
+
+/** The history is paged from its beginning, and holds more than one wants to see. */
+async function findLatest({ messages }: KsiClient, filter: Filter, count: number): Promise<Message[]> {
+  let latest: Message[] = [];
+  let after: string | undefined;
+  do {
+    const page = await messages.history({ ...filter, limit: pageSize, ...(after !== undefined && { after }) });
+    latest = [...latest, ...page.messages].slice(-count);
+    after = page.next;
+  } while (after !== undefined);
+  return latest;
+}
+
+async function listDead({ messages }: KsiClient, agentId: string): Promise<DeadLetter[]> {
+  const all: DeadLetter[] = [];
+  let after: string | undefined;
+  do {
+    const page = await messages.deadLetters({
+      agent_id: agentId,
+      limit: pageSize,
+      ...(after !== undefined && { after }),
+    });
+    all.push(...page.dead_letters);
+    after = page.next;
+  } while (after !== undefined);
+  return all;
+}
+
+/** As many calls as it takes: one puts back 500 at the most, and fewer where the inbox is full. */
+async function redrive({ messages }: KsiClient, agentId: string, ids: readonly string[]): Promise<number> {
+  let total = 0;
+  for (let first = 0; ; first += pageSize) {
+    const some = ids.slice(first, first + pageSize);
+    const { redriven } = await messages.redrive({ agent_id: agentId, ...(some.length > 0 && { ids: some }) });
+    total += redriven;
+    const isLast = ids.length > 0 ? first + pageSize >= ids.length : redriven < pageSize;
+    if (isLast) return total;
+  }
+}
+
+/** @internal for its test */
+export function formatDeadLetters(letters: readonly DeadLetter[], out: Stream, nowMs: number): string {
+  const headings = ["ID", "DIED", "WHY", "TRIES", "FROM", "TYPE", "WHAT"].map((text) => out.style("dim", text));
+  const rows = letters.map(({ message, reason, deliveries, died_at }) => [
+    message.id,
+    formatAge(died_at, nowMs),
+    reason,
+    String(deliveries),
+    out.foreign(message.source),
+    out.foreign(message.event_type),
+    out.foreign(shorten(textOf(message.payload), textWidth)),
+  ]);
+  // In a pipe every line is a message.
+  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+}
