@@ -14,7 +14,7 @@ export function createLogView(out: Stream): (event: RunEvent) => void {
       isMidLine = !event.payload.text.endsWith("\n");
       return;
     }
-    const entry = describe(event, out.columns ?? 120);
+    const entry = describeRunEvent(event, out.columns ?? 120);
     if (!entry) return;
     if (isMidLine) out.line();
     isMidLine = false;
@@ -24,13 +24,18 @@ export function createLogView(out: Stream): (event: RunEvent) => void {
   };
 }
 
+/** What is said of one event: its name, and text without a line break. */
 interface Entry {
   name: string;
   style: Style;
   text: string;
 }
 
-function describe(event: Exclude<RunEvent, { event_type: "run.text" }>, columns: number): Entry | undefined {
+/** Undefined for what is not worth a line. */
+export function describeRunEvent(
+  event: Exclude<RunEvent, { event_type: "run.text" }>,
+  columns: number,
+): Entry | undefined {
   const room = columns - 22;
   switch (event.event_type) {
     case "run.queued":

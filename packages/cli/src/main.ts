@@ -5,6 +5,7 @@ import { type Cli, createBaseProgram, examples } from "./cli.ts";
 import { addAgentsCommand } from "./commands/agents.ts";
 import { addCancelCommand } from "./commands/cancel.ts";
 import { addConfigCommand } from "./commands/config.ts";
+import { addEventsCommand } from "./commands/events.ts";
 import { addHelpCommand, refuseUnknownCommand } from "./commands/help.ts";
 import { addInboxCommand } from "./commands/inbox.ts";
 import { addLogsCommand } from "./commands/logs.ts";
@@ -79,6 +80,7 @@ function createProgram(cli: Cli) {
   addInboxCommand(program, cli);
   addMessagesCommand(program, cli);
   addStateCommand(program, cli);
+  addEventsCommand(program, cli);
   addHelpCommand(program);
   program.on("command:*", ([name = ""]: string[]) => refuseUnknownCommand(program, name));
   program.addHelpText(

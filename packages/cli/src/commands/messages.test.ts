@@ -248,6 +248,27 @@ test("dead letters are listed with the reason, put back by their ids or all, and
   });
   expect((await ksi("messages", "dead", "ida")).stderr).toBe("ida has no dead letters.\n");
   expect(payloads((await ksi("inbox", "ida", "--ack", "--json")).stdout)).toEqual(["hard", "harder"]);
+  const told = await ksi("events", "--kept", "--agent", "ida", "--type", "message.*", "--type", "agent.joined");
+  const types = lines(told.stdout).map((line) => line.split(" ")[1]);
+  expect(types[0]).toBe("agent.joined");
+  // A message that was put back is delivered anew.
+  const expected = { "message.delivered": 4, "message.dead": 2, "message.redriven": 2, "message.acked": 2 };
+  for (const [type, count] of Object.entries(expected)) {
+    expect({ type, count: types.filter((one) => one === type).length }).toEqual({ type, count });
+  }
+});
+
+test("events are shown as they happen, those that were asked for", async () => {
+  await using watching = start("events", "--type", "state.*", "--json");
+  await until(async () => {
+    await client.state.set({ namespace: "room", key: "k", value: 1, source: "me" });
+    return watching.text.stdout;
+  });
+  await client.agents.register({ agent_id: "jim" });
+  expect(JSON.parse(lines(watching.text.stdout)[0] ?? "")).toMatchObject({ event_type: "state.set", source: "me" });
+  watching.child.kill("SIGINT");
+  expect(await watching.finished).toMatchObject({ code: 0, stderr: "" });
+  expect(watching.text.stdout).not.toContain("agent.");
 });
 
 test("a dead letter is one line, which cannot drive the terminal of who reads it", () => {
