@@ -18,6 +18,7 @@ import { defaultMessaging, type Messaging } from "./messaging.ts";
 import { startPresence } from "./presence.ts";
 import { createProfiles, type ProfilesOptions } from "./profiles.ts";
 import type { Store } from "./redis/store.ts";
+import { probeWrites } from "./redis/write-probe.ts";
 import { type History, startRunServices } from "./run-services.ts";
 import type { Runner } from "./runners/runner.ts";
 import { createRuns } from "./runs.ts";
@@ -68,8 +69,10 @@ export interface Core extends AsyncDisposable {
 
 const settleMs = 1_000;
 
+/** `STORE_UNAVAILABLE` where Redis takes no writes: nothing has begun then that would warn of it. */
 export async function startCore(options: CoreOptions): Promise<Core> {
   const { store, logger, history, version } = options;
+  await probeWrites(store.commands);
   const startedAt = performance.now();
   const tenants = new Map<string, Ports>();
   const profiles = createProfiles(options.profiles);
