@@ -27,6 +27,12 @@ export interface ChannelPage<E> {
   hasMore: boolean;
 }
 
+export interface PageBack<E> {
+  /** Newest first. Empty only where nothing older is kept. */
+  entries: StoredEntry<E>[];
+  hasMore: boolean;
+}
+
 export interface PageLimits {
   /** At least 1. */
   maxEntries: number;
@@ -37,6 +43,8 @@ export interface PageLimits {
 export interface ChannelReader {
   /** Rejects with HISTORY_TRIMMED where the next entry is not there any more, or never was on this server. */
   read<E>(channel: string, place: Place, limits: PageLimits): Promise<ChannelPage<E>>;
+  /** From before this position, or from the end, back to the oldest that is kept. */
+  readBack<E>(channel: string, before: Position | undefined, limits: PageLimits): Promise<PageBack<E>>;
   /** The place after everything that is there now. */
   readEnd(channel: string): Promise<Place>;
   isEmpty(channel: string): Promise<boolean>;
@@ -49,6 +57,23 @@ export function createChannelReader(redis: Redis, keys: TenantKeys): ChannelRead
     async read<E>(channel: string, place: Place, limits: PageLimits) {
       const after = typeof place === "string" ? "" : `${place.epoch}-${place.number}`;
       return judge<E>(channel, place, await run(channel, [after, limits.maxEntries, limits.maxBytes]));
+    },
+    async readBack<E>(channel: string, before: Position | undefined, { maxEntries, maxBytes }: PageLimits) {
+      const entries: StoredEntry<E>[] = [];
+      let end = before ? `(${before.epoch}-${before.number}` : "+";
+      let bytes = 0;
+      while (entries.length < maxEntries && bytes < maxBytes) {
+        const count = Math.min(stepEntries, maxEntries - entries.length);
+        const some = await redis.xrevrange(keys.channel(channel), end, "-", "COUNT", count);
+        for (const [id, fields] of some) {
+          const json = fields[1] ?? "";
+          entries.push(toEntry<E>(id, json));
+          bytes += json.length;
+          end = `(${id}`;
+        }
+        if (some.length < count) return { entries, hasMore: false };
+      }
+      return { entries, hasMore: (await redis.xrevrange(keys.channel(channel), end, "-", "COUNT", 1)).length > 0 };
     },
     async readEnd(channel) {
       const [, last] = await run(channel, ["", 0, 0]);
@@ -67,6 +92,9 @@ export function createChannelReader(redis: Redis, keys: TenantKeys): ChannelRead
     return reply as ReadReply;
   }
 }
+
+/** Of a page that is read backwards, in one call of Redis. */
+const stepEntries = 64;
 
 type ReadReply = [epoch: string, last: string, oldest: string, isTrimmed: number, ...entries: string[]];
 

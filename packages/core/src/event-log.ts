@@ -40,7 +40,7 @@ export interface EventLog {
   watch(keys: readonly string[], onChange: () => void, onLost: (reason: KsiError) => void): Membership;
   /** Whether nothing is kept of it: nothing was ever appended, or all was trimmed. */
   isEmpty(channel: string): Promise<boolean>;
-  /** Oldest first, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`. */
+  /** Oldest first unless told otherwise, `limit` at most and 4 MB. HISTORY_TRIMMED as in `follow`, if oldest first. */
   page<E>(channel: string, options: LogPageOptions): Promise<LogPage<E>>;
 }
 
@@ -60,6 +60,8 @@ export interface FollowOptions<E> {
 export interface LogPageOptions {
   after?: string | null | undefined;
   limit: number;
+  /** From the newest on backwards; a page then comes after the one before it, back to what is not kept any more. */
+  isNewestFirst?: boolean | undefined;
 }
 
 export interface LogPage<E> {
@@ -163,9 +165,12 @@ function createEventLog({ store, tenant, hub, appender, terms }: EventLogParts):
       };
     },
     isEmpty: (channel) => reader.isEmpty(channel),
-    async page<E>(channel: string, { after, limit }: LogPageOptions) {
-      const place = typeof after === "string" ? (parseCursor(after) ?? nowhere) : "oldest";
-      const { entries, hasMore } = await reader.read<E>(channel, place, { maxEntries: limit, maxBytes: pageMaxBytes });
+    async page<E>(channel: string, { after, limit, isNewestFirst = false }: LogPageOptions) {
+      const place = typeof after === "string" ? (parseCursor(after) ?? nowhere) : undefined;
+      const limits = { maxEntries: limit, maxBytes: pageMaxBytes };
+      const { entries, hasMore } = isNewestFirst
+        ? await reader.readBack<E>(channel, place, limits)
+        : await reader.read<E>(channel, place ?? "oldest", limits);
       const next = hasMore ? entries.at(-1)?.cursor : undefined;
       return { entries, ...(next !== undefined && { next }) };
     },

@@ -10,17 +10,18 @@ const scannedPage = 500;
 
 /** With a filter it looks through 5,000 messages, so a page may be short, or empty, and still have a `next`. */
 export async function readHistory(log: EventLog, input: HistoryInput): Promise<MessagesPage> {
-  const { after, limit } = input;
+  const { after, limit, newest_first: isNewestFirst } = input;
   const isWanted = createFilter(input);
   if (!isWanted) {
-    const { entries, ...page } = await log.page<Message>(channels.messageBus, { after, limit });
+    const { entries, ...page } = await log.page<Message>(channels.messageBus, { after, limit, isNewestFirst });
     return { messages: entries.map(({ event }) => event), ...page };
   }
 
   const messages: Message[] = [];
   let next = after;
   for (let scanned = 0; scanned < scannedMost; scanned += scannedPage) {
-    const page = await log.page<Message>(channels.messageBus, { after: next, limit: scannedPage }).catch((thrown) => {
+    const options = { after: next, limit: scannedPage, isNewestFirst };
+    const page = await log.page<Message>(channels.messageBus, options).catch((thrown) => {
       // What was found before a hole is answered first; the next call starts at the hole, and meets it.
       if (scanned > 0 && KsiError.from(thrown).code === "HISTORY_TRIMMED") return undefined;
       throw thrown;

@@ -74,6 +74,24 @@ test("the history is oldest first, in pages", async () => {
   expect(second).toEqual({ messages: [expect.objectContaining({ payload: 3 })] });
 });
 
+test("the history is read from its newest message backwards, in pages", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: ["bob"] });
+  const { port } = opened;
+  const input = { newest_first: true, limit: 100 };
+  expect(await port.history(input)).toEqual({ messages: [] });
+  await Promise.all(
+    Array.from({ length: 150 }, (_, n) => port.send({ source: `s-${n % 3}`, event_type: "x.n", payload: n })),
+  );
+  const first = await port.history(input);
+  const second = await port.history({ ...input, after: first.next });
+  expect([...first.messages, ...second.messages].map(({ payload }) => payload)).toEqual(
+    Array.from({ length: 150 }, (_, i) => 149 - i),
+  );
+  expect(second.next).toBeUndefined();
+  const { messages } = await port.history({ newest_first: true, limit: 2, source: "s-1" });
+  expect(messages.map(({ payload }) => payload)).toEqual([148, 145]);
+});
+
 test("the history of one agent has what it sent and was sent directly, found in bounded steps", async () => {
   await using opened = await startFreshMessages(redis.store, { agents: [] });
   const { fresh, port: messages } = opened;

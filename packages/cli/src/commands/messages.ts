@@ -99,16 +99,22 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
   addHelpCommand(messages);
 }
 
-/** The history is paged from its beginning, and holds more than one wants to see. */
+/** The oldest of them first. */
 async function findLatest({ messages }: KsiClient, filter: Filter, count: number): Promise<Message[]> {
-  let latest: Message[] = [];
+  const latest: Message[] = [];
   let after: string | undefined;
   do {
-    const page = await messages.history({ ...filter, limit: pageSize, ...(after !== undefined && { after }) });
-    latest = [...latest, ...page.messages].slice(-count);
+    const limit = Math.min(pageSize, count - latest.length);
+    const page = await messages.history({
+      ...filter,
+      newest_first: true,
+      limit,
+      ...(after !== undefined && { after }),
+    });
+    latest.push(...page.messages);
     after = page.next;
-  } while (after !== undefined);
-  return latest;
+  } while (after !== undefined && latest.length < count);
+  return latest.reverse();
 }
 
 async function listDead({ messages }: KsiClient, agentId: string): Promise<DeadLetter[]> {

@@ -62,9 +62,9 @@ export const messagesRouter = router({
       openapi: {
         method: "GET",
         path: "/api/v1/messages",
-        summary: "Messages, oldest first",
+        summary: "Messages that were sent",
         description:
-          "Direct ones and broadcasts that match every given field. With one a page may be short, or empty, and still " +
+          "Direct ones and broadcasts that match every given field, oldest first unless `newest_first`. With a filter a page may be short, or empty, and still " +
           "have a `next`. 412 where what followed `after` is no longer kept.",
         tags,
         errorResponses: [412],

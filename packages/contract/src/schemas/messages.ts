@@ -113,8 +113,10 @@ export const historyInput = page.extend({
     .optional(),
   /** Only with this correlation id. */
   correlation_id: correlationId.optional(),
+  /** From the newest on backwards, instead of from the oldest on. */
+  newest_first: z.boolean().optional(),
 });
-/** Oldest first. `next` is present as long as there may be more. */
+/** Oldest first unless asked for otherwise. `next` is present as long as there may be more. */
 export const messagesPage = z.object({ messages: z.array(message), next: cursor.optional() });
 
 /** How several consumers of one inbox are given its messages; `inboxInput` says what each means. */
