@@ -2,7 +2,7 @@
  * Writes frames that are already encoded to a socket, beside `ws`, which frames and sends all else on it.
  *
  * Whole frames are given to the socket in one go, as `ws` does without compression, so the two never mix. The first of one
- * turn of the event loop go to the network at once, and what else that turn writes is one more write. `ws` buffers without
+ * turn of the event loop go to the network at once, and what else that turn writes, by either of them, is one more write. `ws` buffers without
  * limit what a client does not read; here it is told when to wait.
  */
 import type { Duplex } from "node:stream";
@@ -11,6 +11,8 @@ import type { WebSocket } from "ws";
 export interface SocketWriter {
   /** Whole frames. Once the socket is closing they are dropped. */
   write(frames: Buffer): void;
+  /** To be called before `ws` sends a frame that can wait for the end of the turn. */
+  makeRoom(): void;
   /** Resolves when more may be sent, or the socket has closed; undefined where that is now. */
   whenWritable(): Promise<void> | undefined;
 }
@@ -60,13 +62,18 @@ export function createSocketWriter({ ws, socket, maxUnsentBytes, turns }: Socket
     });
   }
 
+  function makeRoom(): void {
+    if (writtenIn === turns.current) cork();
+    writtenIn = turns.current;
+  }
+
   return {
     write(frames) {
       if (ws.readyState !== ws.OPEN) return;
-      if (writtenIn === turns.current) cork();
-      writtenIn = turns.current;
+      makeRoom();
       socket.write(frames);
     },
+    makeRoom,
     whenWritable() {
       if (ws.readyState !== ws.OPEN || ws.bufferedAmount <= maxUnsentBytes) return undefined;
       // All that wait share one pair of listeners.

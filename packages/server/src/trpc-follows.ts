@@ -35,6 +35,8 @@ export function createTrpcFollows({ ports, writer, maxSubscriptions }: TrpcFollo
 
   const encoder: Encoder = {
     encode(message) {
+      // Many answers come in one turn: those to calls that one script call of Redis carried out.
+      writer.makeRoom();
       started = toStartedCall(message);
       return jsonEncoder.encode(message);
     },
