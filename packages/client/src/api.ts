@@ -27,6 +27,7 @@ import type {
   RunsPage,
   SendInput,
   Sent,
+  SentBatch,
   Session,
   SessionDeleted,
   SessionMessages,
@@ -155,6 +156,11 @@ export interface KsiClient extends AsyncDisposable {
      * is repeated and never sent twice. `INBOX_FULL`, `RATE_LIMITED` and `LOOP_DETECTED` refuse it.
      */
     send(input: SendInput, options?: CallOptions): Promise<Sent>;
+    /**
+     * Up to 500 messages in one call, which arrive in their order: far more a second than with a call for each. Gives for
+     * each what `send` would, or `{ status: "refused", error }`. Repeated.
+     */
+    sendBatch(messages: readonly SendInput[], options?: CallOptions): Promise<SentBatch["results"]>;
     /**
      * Sends, and waits up to `timeout_ms` (default 30 s, at most 10 min) for the first answer: a message with the same
      * `correlation_id` to the source, which need not be registered for it. `TIMEOUT` where none came; the message stays

@@ -52,6 +52,7 @@ const request = { source: "alice", target: "bob", event_type: "x.sum", payload: 
 test.for<[name: string, isRepeated: boolean, make: (ksi: KsiClient) => Promise<unknown>]>([
   ["agents.register", true, (ksi) => ksi.agents.register(bob)],
   ["agents.heartbeat", true, (ksi) => ksi.agents.heartbeat("bob")],
+  ["messages.sendBatch", true, (ksi) => ksi.messages.sendBatch([{ source: "a", event_type: "x.n", payload: 1 }])],
   ["messages.ack", true, (ksi) => ksi.messages.ack({ ...bob, ids: [aMessage(1).id] })],
   ["messages.redrive", true, (ksi) => ksi.messages.redrive(bob)],
   ["state.get", true, (ksi) => ksi.state.get("room", "k")],

@@ -57,6 +57,10 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       const keyed = { idempotency_key: randomKey(), ...input };
       return again(c, (o) => trpc.messages.send.mutate(keyed, o));
     },
+    sendBatch(inputs, c) {
+      const messages = inputs.map((input) => ({ idempotency_key: randomKey(), ...input }));
+      return again(c, async (o) => (await trpc.messages.sendBatch.mutate({ messages }, o)).results);
+    },
     request: (input, c) =>
       once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
     history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),

@@ -28,8 +28,10 @@ import type {
   Redriven,
   Replied,
   RequestInput,
+  SendBatchInput,
   SendInput,
   Sent,
+  SentBatch,
 } from "./schemas/messages.ts";
 import type { Profile, ProfilesList } from "./schemas/profiles.ts";
 import type {
@@ -119,6 +121,8 @@ export interface AgentsPort {
 export interface MessagesPort {
   /** Durable once it resolves. */
   send(input: SendInput): Promise<Sent>;
+  /** Each as `send` would; rejects only where none could be stored. */
+  sendBatch(input: SendBatchInput): Promise<SentBatch>;
   /** Sends, and waits for the first answer. `TIMEOUT` where none comes; the message stays sent. */
   request(input: RequestInput, signal?: AbortSignal): Promise<Replied>;
   history(input: HistoryInput): Promise<MessagesPage>;

@@ -90,22 +90,24 @@ const t = initTRPC
 export const router = t.router;
 
 /** Turns what a port rejects with into tRPC's own error, once for all procedures. */
-const withKsiErrors = t.middleware(async ({ next }) => {
-  const outcome = await next();
-  if (outcome.ok || !(outcome.error.cause instanceof KsiError)) return outcome;
+function withKsiError<Outcome extends { ok: boolean; error?: TRPCError }>(outcome: Outcome): Outcome {
+  if (outcome.ok || !(outcome.error?.cause instanceof KsiError)) return outcome;
   throw toTrpcError(outcome.error.cause);
-});
+}
 
 /** For the few procedures that need no token. */
-export const publicProcedure = t.procedure.use(withKsiErrors);
+export const publicProcedure = t.procedure.use(async ({ next }) => withKsiError(await next()));
 
-/** For all others: `ctx.ports` is there, and is the caller's own. */
-export const procedure = publicProcedure.use(async ({ ctx, next, getRawInput }) => {
-  if (!ctx.ports) {
-    throw unauthorized();
+/** For all others: `ctx.ports` is there, and is the caller's own. One middleware, since each costs every call. */
+export const procedure = t.procedure.use(async ({ ctx, next, getRawInput }) => {
+  if (!ctx.ports) throw toTrpcError(unauthorized());
+  const input = await getRawInput();
+  try {
+    refuseUnreadable(input);
+  } catch (thrown) {
+    throw toTrpcError(thrown);
   }
-  refuseUnreadable(await getRawInput());
-  return next({ ctx: { ports: ctx.ports } });
+  return withKsiError(await next({ ctx: { ports: ctx.ports } }));
 });
 
 /** What every door answers to a caller who has shown no valid token. */

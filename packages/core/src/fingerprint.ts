@@ -1,10 +1,11 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** Of JSON: the same for the same fields, whatever their order. */
 export function fingerprint(input: object): string {
-  return createHash("sha256")
-    .update(JSON.stringify(input, (_name, value: unknown) => sortFields(value)))
-    .digest("hex");
+  return hash(
+    "sha256",
+    JSON.stringify(input, (_name, value: unknown) => sortFields(value)),
+  );
 }
 
 function sortFields(value: unknown): unknown {

@@ -149,6 +149,35 @@ test("what is sent together arrives in its order, each with its own answer", asy
   );
 });
 
+test("a batch is sent in its order, and what is refused of it holds up no other", async () => {
+  await using opened = await startFreshMessages(redis.store, { messaging: { maxHops: 1 } });
+  const to = (target: string, payload: number, more?: object) => ({
+    source: "alice",
+    target,
+    event_type: "x.n",
+    payload,
+    ...more,
+  });
+  const messages = [
+    to("bob", 1),
+    to("nobody", 2),
+    to("bob", 3, { hops: 2 }),
+    to("bob", 4),
+    to("bob", 5, { idempotency_key: "k" }),
+  ];
+  const { results } = await opened.port.sendBatch({ messages });
+  expect(results).toMatchObject([
+    { status: "sent", target: "bob" },
+    { status: "refused", error: { code: "NOT_FOUND" } },
+    { status: "refused", error: { code: "LOOP_DETECTED" } },
+    { status: "sent" },
+    { status: "sent" },
+  ]);
+  expect((await opened.port.sendBatch({ messages: messages.slice(4) })).results).toEqual(results.slice(4));
+  const inbox = await read(opened.fresh, channels.inbox("bob"));
+  expect(inbox.map(({ payload }) => payload)).toEqual([1, 4, 5]);
+});
+
 test("an idempotency key sends one message, and refuses another body", async () => {
   await using opened = await startFreshMessages(redis.store);
   const message = { source: "alice", target: "bob", event_type: "x.n", payload: { a: 1, b: 2 }, idempotency_key: "k" };

@@ -1,6 +1,6 @@
 /** What agents and users send each other. */
 import { randomUUID } from "node:crypto";
-import type { AgentsPort, Follow, Message, MessagesPort, Replied, RequestInput, SendInput } from "@ksi/contract";
+import type { AgentsPort, Follow, Message, MessagesPort, Replied, RequestInput, SendInput, Sent } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { EventLog } from "./event-log.ts";
 import { newEvent } from "./event-log.ts";
@@ -58,12 +58,16 @@ export function startMessages(options: MessagesOptions): Messages {
   const ledger = startInboxLedger({ context, logger });
 
   const port: MessagesPort = {
-    async send({ idempotency_key, ...input }) {
-      const draft = toDraft(input);
-      await refuseLoops(draft.message);
-      const idempotency =
-        idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
-      return { status: "sent", ...(await deliver({ ...draft, idempotency })) };
+    send,
+
+    async sendBatch({ messages }) {
+      const results = await Promise.all(messages.map((message) => send(message).catch(toRefused)));
+      const isAway = results.every(
+        (result) => result.status === "refused" && result.error.code === "STORE_UNAVAILABLE",
+      );
+      const [first] = results;
+      if (isAway && first?.status === "refused") throw KsiError.from(first.error);
+      return { results };
     },
 
     async request({ timeout_ms, ...input }, signal) {
@@ -100,6 +104,13 @@ export function startMessages(options: MessagesOptions): Messages {
       await Promise.all([shared[Symbol.asyncDispose](), ledger[Symbol.asyncDispose]()]);
     },
   };
+
+  async function send({ idempotency_key, ...input }: SendInput): Promise<Sent> {
+    const draft = toDraft(input);
+    await refuseLoops(draft.message);
+    const idempotency = idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
+    return { status: "sent", ...(await deliver({ ...draft, idempotency })) };
+  }
 
   async function deliver(draft: Draft) {
     try {
@@ -172,6 +183,10 @@ export function startMessages(options: MessagesOptions): Messages {
     };
     return toFollow({ channel: follow.channel, open });
   }
+}
+
+function toRefused(thrown: unknown) {
+  return { status: "refused" as const, error: KsiError.from(thrown).toJSON() };
 }
 
 interface Waiting {

@@ -108,6 +108,12 @@ describe("every field has a limit and a message that names it", () => {
         bad: { agent_id: [undefined, ...badNames], ids: [undefined, ...badMessageIds] },
       },
       {
+        name: "messages.sendBatch",
+        shape: schemas.sendBatchInput.shape,
+        good: { messages: [{ source: "tester", target: "nobody", event_type: "x.n", payload: 1 }] },
+        bad: { messages: [undefined, {}, [], [7]] },
+      },
+      {
         name: "messages.redrive",
         shape: schemas.redriveInput.shape,
         good: { agent_id: "tester" },

@@ -162,6 +162,9 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         }
         return work({ status: "sent", id: message.id, ...(target && { target }), recipients: 1 } as const);
       },
+      async sendBatch({ messages: inputs }) {
+        return { results: await Promise.all(inputs.map((input) => ports.messages.send(input))) };
+      },
       async request(input) {
         refuse();
         requested.push(input);

@@ -10,8 +10,10 @@ import {
   redriven,
   replied,
   requestInput,
+  sendBatchInput,
   sendInput,
   sent,
+  sentBatch,
 } from "../schemas/messages.ts";
 import { procedure, router, subscription } from "../trpc.ts";
 
@@ -37,6 +39,22 @@ export const messagesRouter = router({
     .input(sendInput)
     .output(sent)
     .mutation(({ ctx, input }) => ctx.ports.messages.send(input)),
+
+  sendBatch: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/messages/batch",
+        summary: "Send many messages",
+        description:
+          "As many calls of `POST /api/v1/messages` in this order, with one answer each: 200 also where some, or all, were " +
+          "refused.",
+        tags,
+      },
+    })
+    .input(sendBatchInput)
+    .output(sentBatch)
+    .mutation(({ ctx, input }) => ctx.ports.messages.sendBatch(input)),
 
   request: procedure
     .meta({

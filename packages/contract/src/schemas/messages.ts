@@ -2,6 +2,7 @@ import { z } from "zod";
 import { limits } from "../limits.ts";
 import { agentRef, capability } from "./agents.ts";
 import { agentId, cursor, follow, page, payload, timestamp } from "./common.ts";
+import { wireError } from "./runs.ts";
 
 /** Not one of the names that only KSI itself may give to events. */
 const unreserved = /^(?!(?:run|agent|session|message|state|system|usage|key|profile|log)\.)/;
@@ -77,6 +78,22 @@ export const sent = z.object({
   target: agentId.optional(),
   /** How many inboxes it went into. */
   recipients: z.number().int(),
+});
+
+/** Each is sent as if by itself, in this order. */
+export const sendBatchInput = z.object({
+  /** In the order in which they are to arrive. */
+  messages: z
+    .array(sendInput)
+    .min(1, "must not be empty")
+    .max(limits.batchMessages, `must be at most ${limits.batchMessages} messages`),
+});
+
+export const sentBatch = z.object({
+  /** One for each message, in their order. What was refused can be sent again by itself. */
+  results: z.array(
+    z.discriminatedUnion("status", [sent, z.object({ status: z.literal("refused"), error: wireError })]),
+  ),
 });
 
 /** Goes to `target` or to a `capability`: one of the two must be given, and not both. */
@@ -183,6 +200,8 @@ export type RequestInput = z.infer<typeof requestInput>;
 export type RequestRequest = z.input<typeof requestInput>;
 export type Replied = z.infer<typeof replied>;
 export type Message = z.infer<typeof message>;
+export type SendBatchInput = z.infer<typeof sendBatchInput>;
+export type SentBatch = z.infer<typeof sentBatch>;
 export type Sent = z.infer<typeof sent>;
 export type HistoryInput = z.infer<typeof historyInput>;
 export type MessagesPage = z.infer<typeof messagesPage>;

@@ -61,6 +61,19 @@ const exceptions: readonly Exception[] = [
     holds: (_, { body }) => isObject(body) && "target" in body && "capability" in body,
   },
   {
+    operations: /^messages_sendBatch$/,
+    fields: /^messages\.\d+\.(capability|payload)$/,
+    reason: "each message of a batch has the same address and limit as one by itself",
+    holds: (_, { body }) =>
+      isObject(body) &&
+      Array.isArray(body.messages) &&
+      body.messages.some(
+        (message) =>
+          isObject(message) &&
+          (("target" in message && "capability" in message) || bytesOf(message.payload) > maxPayloadBytes),
+      ),
+  },
+  {
     operations: /^messages_request$/,
     fields: /^target$/,
     reason: "a request has a receiver: a target or a capability",

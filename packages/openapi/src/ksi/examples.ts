@@ -309,6 +309,27 @@ export const examples: Readonly<Record<string, OperationExamples>> = {
     ...answer("acked", { status: "acked", acked: 1 }),
   },
   "messages.deadLetters": answer("page", { dead_letters: [dead] }),
+  "messages.sendBatch": {
+    request: {
+      two: {
+        summary: "To two agents",
+        value: {
+          messages: ["planner", "critic"].map((target) => ({
+            source: "user",
+            target,
+            event_type: "DIRECT_MESSAGE",
+            payload: { content: "Stand by." },
+          })),
+        },
+      },
+    },
+    ...answer("results", {
+      results: [
+        { status: "sent", id: message.id, target: "planner", recipients: 1 },
+        { status: "refused", error: { code: "NOT_FOUND", message: "No agent is registered as critic." } },
+      ],
+    }),
+  },
   "messages.redrive": {
     request: {
       all: { summary: "All that there are", value: {} },

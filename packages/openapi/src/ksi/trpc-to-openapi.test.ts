@@ -94,6 +94,11 @@ const explanations: readonly Explanation[] = [
     is: ({ at, ours, theirs }) => / propertyNames$/.test(at) && !ours && JSON.stringify(theirs) === '{"type":"string"}',
   },
   {
+    what: "the type of a union",
+    why: "Each of its options has its own.",
+    is: ({ at, ours, theirs }) => / type$/.test(at) && ours === undefined && theirs === "object",
+  },
+  {
     what: "bounds of integers",
     why: "Those of JavaScript's numbers say nothing about the field.",
     is: ({ at, ours, theirs }) =>

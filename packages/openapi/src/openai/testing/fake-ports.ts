@@ -203,7 +203,7 @@ function createAbsentPorts(): { absent: Ports } {
       runs: { spawn: no, get: no, list: no, result: no, cancel: no, events: no },
       sessions: { list: no, get: no, messages: no, delete: no },
       agents: { register: no, unregister: no, get: no, list: no, heartbeat: no },
-      messages: { send: no, request: no, history: no, inbox: no, ack: no, deadLetters: no, redrive: no },
+      messages: { send: no, sendBatch: no, request: no, history: no, inbox: no, ack: no, deadLetters: no, redrive: no },
       profiles: { list: no, get: no },
       state: { get: no, set: no, delete: no, list: no },
       events: { publish: no, subscribe: no },
