@@ -129,7 +129,7 @@ test("what a handler returns is the reply, where one was asked for", async () =>
   daemon.inbox.append(
     aMessage(1, asked),
     aMessage(2),
-    aMessage(3, { ...asked, event_type: "x.reply" }),
+    aMessage(3, { ...asked, in_reply_to: aMessage(1).id }),
     aMessage(4, { reply_to: "carol" }),
     aMessage(5, { ...asked, event_type: "x.nothing" }),
   );
@@ -301,7 +301,9 @@ test("a shared message whose handler throws is given out again, to another loop 
   stop.abort();
   await handling;
   expect(errors).toEqual([2, 2]);
-  expect(daemon.shared.delivered).toEqual([1, 2, 2, 2, 3, 4].map((number) => aMessage(number).id));
+  const ids = [1, 2, 2, 2, 3, 4].map((number) => aMessage(number).id);
+  expect(daemon.shared.delivered.toSorted()).toEqual(ids);
+  expect(daemon.nacked).toEqual([1, 2].map(() => ({ agent_id: "bob", ids: [ids[1]], delay_ms: expect.any(Number) })));
 });
 
 test("after a cut a shared inbox gives its messages again, older ones too, and one in hand is not begun twice", async () => {

@@ -17,8 +17,8 @@ export interface AgentHandle {
   /**
    * Calls the handler with each message and acknowledges it once the handler is done. What the handler returns is sent
    * as a reply, to whoever asked for one: the message has a `correlation_id` or `reply_to`, and is no reply itself. A
-   * message whose handler throws is not acknowledged: with `mode: "shared"` it is given out again, to this loop or to
-   * another one, until the daemon takes it for dead; else whenever the inbox is followed anew.
+   * message whose handler throws is not acknowledged: with `mode: "shared"` it is given out again after a while, to this
+   * loop or to another one, until the daemon takes it for dead; else whenever the inbox is followed anew.
    *
    * Resolves when the signal is aborted, or the agent leaves, and the handlers that had begun are done. Rejects as a loop
    * over the inbox does, and without `onError` with the first error of a message.
@@ -41,6 +41,7 @@ export interface AgentHandleOptions {
     send(message: SendInput, options?: CallOptions): Promise<Sent>;
     request(message: RequestRequest, options?: CallOptions): Promise<Replied>;
     ack(input: AckInput): Promise<unknown>;
+    nack(input: { agent_id: string; ids: string[]; delay_ms: number }): Promise<unknown>;
   };
   unregister(agentId: string, options?: CallOptions): Promise<Unregistered>;
   agentId: string;
@@ -54,7 +55,9 @@ export function createAgentHandle(options: AgentHandleOptions): AgentHandle {
   const ends = [closed, leaving.signal];
   const ack = createAcks((ids) => messages.ack({ agent_id: agentId, ids }));
 
-  const receive = (message: Message) => receiveMessage(message, { agentId, ack, send: messages.send });
+  const nack = (id: string, delayMs: number) => messages.nack({ agent_id: agentId, ids: [id], delay_ms: delayMs });
+  const receive = (message: Message) => receiveMessage(message, { agentId, ack, nack, send: messages.send });
+  let left: Promise<Unregistered> | undefined;
 
   function inbox(following: InboxOptions = {}): EventStream<ReceivedMessage> {
     return createInboxStream({ trpc, agentId, receive, ends }, following);
@@ -63,12 +66,17 @@ export function createAgentHandle(options: AgentHandleOptions): AgentHandle {
   return {
     agent_id: agentId,
     inbox,
-    handle: (handler, handling = {}) => handleMessages({ inbox, handler, ends, left: leaving.signal }, handling),
+    async handle(handler, handling = {}) {
+      await handleMessages({ inbox, handler, ends, left: leaving.signal }, handling);
+      // Whoever closes the client next does not cut the leaving off. That it failed is told by it.
+      await left?.catch(() => undefined);
+    },
     send: (message, callOptions) => messages.send({ ...message, source: agentId }, callOptions),
     request: (message, callOptions) => messages.request({ ...message, source: agentId }, callOptions),
     leave(callOptions) {
       leaving.abort();
-      return unregister(agentId, callOptions);
+      left = unregister(agentId, callOptions);
+      return left;
     },
   };
 }

@@ -13,6 +13,7 @@ import type {
   KsiEvent,
   Message,
   MessagesPage,
+  Nacked,
   Profile,
   ProfilesList,
   Published,
@@ -172,6 +173,11 @@ export interface KsiClient extends AsyncDisposable {
     history(input?: Inputs["messages"]["history"], options?: CallOptions): Promise<MessagesPage>;
     /** These are not delivered again, to any consumer of the inbox. Repeated. */
     ack(input: AckInput, options?: CallOptions): Promise<Acked>;
+    /**
+     * Gives messages of a shared inbox back that were not dealt with: to the next consumer, at once or after `delay_ms`.
+     * Repeated.
+     */
+    nack(input: Inputs["messages"]["nack"], options?: CallOptions): Promise<Nacked>;
     /** Messages that cannot be delivered any more, oldest first, and why. */
     deadLetters(input: Inputs["messages"]["deadLetters"], options?: CallOptions): Promise<DeadLettersPage>;
     /** Puts dead letters, all unless `ids` names some, back at the end of the inbox. Repeated. */

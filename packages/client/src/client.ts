@@ -65,6 +65,7 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
     history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),
     ack: (input, c) => again(c, (o) => trpc.messages.ack.mutate(input, o)),
+    nack: (input, c) => again(c, (o) => trpc.messages.nack.mutate(input, o)),
     deadLetters: (input, c) => again(c, (o) => trpc.messages.deadLetters.query(input, o)),
     redrive: (input, c) => again(c, (o) => trpc.messages.redrive.mutate(input, o)),
   };

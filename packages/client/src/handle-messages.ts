@@ -1,15 +1,14 @@
 /**
  * A loop that hands each message of an inbox to a handler, and acknowledges it.
  *
- * A message is *in hand* from when the handler begins until it is acknowledged, or failed. The loop follows the inbox in
- * *rounds*. A round stops taking messages when the signal is aborted, when there is an error and nobody to tell it to, or
- * when a message of a shared inbox failed; once nothing is in hand any more, the end of its follow gives what it did not
- * acknowledge to whoever comes next. After a failure that was told, another round begins, a little later each time.
+ * A message is *in hand* from when the handler begins until it is acknowledged, or failed. One of a shared inbox that failed
+ * is given back, to come again a little later each time, and the loop goes on with the others. The loop stops taking
+ * messages when the signal is aborted, or when there is an error and nobody to tell it to, and ends once nothing is in hand.
  */
 import type { Json } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { joinSignals } from "./call.ts";
-import { backoffMs, delay } from "./delay.ts";
+import { backoffMs } from "./delay.ts";
 import type { EventStream } from "./event-stream.ts";
 import type { InboxOptions } from "./inbox.ts";
 import { asksForReply, type ReceivedMessage } from "./received-message.ts";
@@ -47,30 +46,28 @@ export interface HandledInbox {
 
 /** Messages that were handled and wait to be acknowledged, before the next is taken. */
 const maxUnacknowledged = 500;
+/** Messages whose failures are counted. */
+const maxRemembered = 1_000;
 /** What the daemon lets a consumer of a shared inbox hold. */
 const maxPrefetch = 1_000;
 
 export async function handleMessages(handled: HandledInbox, options: HandleOptions): Promise<void> {
   const { signal: ending, unlink } = joinSignals([...handled.ends, ...(options.signal ? [options.signal] : [])]);
   try {
-    for (let failures = 0; !ending.aborted; ) {
-      const { acknowledged, failed } = await handleRound(handled, options, ending);
-      if (failed === 0) return;
-      if (acknowledged > 0) failures = 0;
-      await delay(backoffMs(failures++), ending);
-    }
+    if (!ending.aborted) await handleAll(handled, options, ending);
   } finally {
     unlink();
   }
 }
 
-async function handleRound({ inbox, handler, left }: HandledInbox, options: HandleOptions, ending: AbortSignal) {
+async function handleAll({ inbox, handler, left }: HandledInbox, options: HandleOptions, ending: AbortSignal) {
   const { mode = "each", concurrency = 1, onError } = options;
   const { prefetch = Math.min(concurrency, maxPrefetch) } = options;
   const round = new AbortController();
   const inHand = new Map<string, Promise<void>>();
-  let acknowledged = 0;
-  let failed = 0;
+  /** How often messages failed that come again. */
+  const failures = new Map<string, number>();
+  const givingBack = new Set<Promise<void>>();
   let busy = 0;
   let isStopping = false;
   let untold: { error: unknown } | undefined;
@@ -99,15 +96,26 @@ async function handleRound({ inbox, handler, left }: HandledInbox, options: Hand
       });
       // The inbox of an agent that left is gone.
       if (!left.aborted) await message.ack();
-      acknowledged++;
+      failures.delete(message.id);
     } catch (error) {
-      failed++;
       tell(error, message);
-      if (mode === "shared") stop();
+      if (mode === "shared") giveBack(message);
     }
     inHand.delete(message.id);
     wake();
     if (isStopping) stop();
+  }
+
+  /** Not waited for: it may come again at once. Where it fails, the daemon takes the message back in its own time. */
+  function giveBack(message: ReceivedMessage): void {
+    const count = failures.get(message.id) ?? 0;
+    if (failures.size >= maxRemembered) failures.clear();
+    failures.set(message.id, count + 1);
+    const given = message
+      .nack(Math.round(backoffMs(count)))
+      .catch(() => undefined)
+      .finally(() => givingBack.delete(given));
+    givingBack.add(given);
   }
 
   async function answer(message: ReceivedMessage): Promise<void> {
@@ -137,8 +145,8 @@ async function handleRound({ inbox, handler, left }: HandledInbox, options: Hand
     }
   } finally {
     await Promise.all(inHand.values());
+    await Promise.all(givingBack);
     ending.removeEventListener("abort", stop);
   }
   if (untold) throw untold.error;
-  return { acknowledged, failed };
 }

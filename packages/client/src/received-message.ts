@@ -10,6 +10,11 @@ export interface ReceivedMessage extends Message {
    */
   ack(): Promise<void>;
   /**
+   * It was not dealt with: a shared inbox gives it to whoever is next, at once or after `delayMs` (an hour at most). Where
+   * every consumer gets all, it changes nothing.
+   */
+  nack(delayMs?: number): Promise<void>;
+  /**
    * Answers to `reply_to`, or else to the source, with the same `correlation_id` and one hop more. It acknowledges nothing.
    * `NOT_FOUND` where they are not registered and wait no more.
    */
@@ -27,22 +32,26 @@ const replyType = "x.reply";
 export interface Receiver {
   agentId: string;
   ack(id: string): Promise<void>;
+  nack(id: string, delayMs: number): Promise<unknown>;
   send(message: SendInput, options?: CallOptions): Promise<Sent>;
 }
 
-export function receiveMessage(message: Message, { agentId, ack, send }: Receiver): ReceivedMessage {
+export function receiveMessage(message: Message, { agentId, ack, nack, send }: Receiver): ReceivedMessage {
   const { id, source, reply_to = source, correlation_id, hops = 0 } = message;
   return {
     ...message,
     ack: () => ack(id),
+    async nack(delayMs = 0) {
+      await nack(id, delayMs);
+    },
     reply(payload, { event_type = replyType, ...callOptions } = {}) {
-      const answer = { source: agentId, target: reply_to, event_type, payload, hops: hops + 1 };
+      const answer = { source: agentId, target: reply_to, event_type, payload, in_reply_to: id, hops: hops + 1 };
       return send({ ...answer, ...(correlation_id !== undefined && { correlation_id }) }, callOptions);
     },
   };
 }
 
 /** Not a reply itself: two agents that return something for every message would answer each other without end. */
-export function asksForReply({ correlation_id, reply_to, event_type }: Message): boolean {
-  return (correlation_id !== undefined || reply_to !== undefined) && event_type !== replyType;
+export function asksForReply({ correlation_id, reply_to, in_reply_to }: Message): boolean {
+  return (correlation_id !== undefined || reply_to !== undefined) && in_reply_to === undefined;
 }

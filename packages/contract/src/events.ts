@@ -181,7 +181,14 @@ export const customEvent = z.object({
   session_id: sessionId.optional(),
   agent_id: agentId.optional(),
   /** Of a message. */
-  ...message.pick({ capability: true, correlation_id: true, reply_to: true, expires_at: true, hops: true }).shape,
+  ...message.pick({
+    capability: true,
+    correlation_id: true,
+    in_reply_to: true,
+    reply_to: true,
+    expires_at: true,
+    hops: true,
+  }).shape,
   payload: z.json(),
 });
 

@@ -28,6 +28,8 @@ export const limits = {
   /** How long `messages.request` may wait for the answer. */
   requestMsDefault: 30_000,
   requestMsMax: 600_000,
+  /** How long a message that was not dealt with may be kept back. */
+  nackDelayMsMax: 3_600_000,
   /** Messages of one `messages.sendBatch`. All have to fit into a body. */
   batchMessages: 500,
   /** Messages that one consumer of a shared inbox may hold unacknowledged. */

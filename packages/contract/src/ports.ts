@@ -24,6 +24,8 @@ import type {
   InboxInput,
   Message,
   MessagesPage,
+  Nacked,
+  NackInput,
   RedriveInput,
   Redriven,
   Replied,
@@ -129,6 +131,7 @@ export interface MessagesPort {
   /** While it is iterated the agent is online. Never ends by itself. */
   inbox(input: InboxInput, signal?: AbortSignal): Promise<Follow<Message>>;
   ack(input: AckInput): Promise<Acked>;
+  nack(input: NackInput): Promise<Nacked>;
   deadLetters(input: DeadLettersInput): Promise<DeadLettersPage>;
   redrive(input: RedriveInput): Promise<Redriven>;
 }

@@ -60,7 +60,7 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
         signal,
         accept: createAccept(pending),
       });
-      return noting(follow, { agentId, isRepeat: (id) => pending.entries.has(id), signal });
+      return noting(follow, { agentId, isRepeat: (id) => id === pending.first, signal });
     },
     async look(agentId, { lastEventId, from }, signal) {
       await mustExist(agentId);
@@ -133,6 +133,8 @@ interface Noting {
 interface Pending {
   /** The cursor of each message, by id. */
   readonly entries: ReadonlyMap<string, string>;
+  /** The oldest of them. Whatever ended the consumer before, the others had perhaps not been begun. */
+  readonly first: string | undefined;
   /** The cursor after which to begin; undefined where the channel does not exist yet. */
   readonly start: string | undefined;
   /** The last place of the channel then. */
@@ -144,15 +146,16 @@ const nothing: Position = { epoch: 0, number: 0 };
 function readPending([last = "", ...flat]: readonly string[]): Pending {
   const entries = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) entries.set(flat[i] ?? "", toCursor(flat[i + 1] ?? ""));
-  const positions = [...entries.values()].map((cursor) => parseCursor(cursor) ?? nothing);
-  const oldest = positions.reduce<Position | undefined>(
-    (first, position) => (first && comparePositions(first, position) <= 0 ? first : position),
-    undefined,
-  );
+  let first: { id: string; position: Position } | undefined;
+  for (const [id, cursor] of entries) {
+    const position = parseCursor(cursor) ?? nothing;
+    if (!first || comparePositions(position, first.position) < 0) first = { id, position };
+  }
   const end = last === "" ? undefined : toCursor(last);
   return {
     entries,
-    start: oldest ? cursorBefore(oldest) : end,
+    first: first?.id,
+    start: first ? cursorBefore(first.position) : end,
     end: end === undefined ? nothing : (parseCursor(end) ?? nothing),
   };
 }

@@ -2,7 +2,14 @@
 import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/contract";
 import { agentNotFound } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
-import { ackScript, expireBeforeScript, type InboxContext, redriveScript, sweepScript } from "./inbox-scripts.ts";
+import {
+  ackScript,
+  expireBeforeScript,
+  type InboxContext,
+  nackScript,
+  redriveScript,
+  sweepScript,
+} from "./inbox-scripts.ts";
 import { readPlace } from "./list-place.ts";
 import type { Logger } from "./logger.ts";
 import { createRepeatedWarning } from "./repeated-warning.ts";
@@ -11,6 +18,8 @@ import { startTicker } from "./ticker.ts";
 export interface InboxLedger extends AsyncDisposable {
   /** How many were not acknowledged before. `NOT_FOUND`. */
   ack(agentId: string, ids: readonly string[]): Promise<number>;
+  /** How many a consumer of the shared inbox held. `NOT_FOUND`. */
+  nack(agentId: string, ids: readonly string[], delayMs: number): Promise<number>;
   /** Oldest first. `NOT_FOUND`. */
   deadLetters(agentId: string, page: { after?: string | undefined; limit: number }): Promise<DeadLettersPage>;
   /** How many are in the inbox again. `NOT_FOUND`. */
@@ -52,6 +61,12 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
 
   return {
     ack: (agentId, ids) => acks.add({ agentId, ids }),
+
+    async nack(agentId, ids, delayMs) {
+      const nacked = await nackScript(context, { agent_id: agentId, delay_ms: delayMs }, ids);
+      if (nacked === null) throw agentNotFound(agentId);
+      return Number(nacked);
+    },
 
     async deadLetters(agentId, { after, limit }) {
       if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);

@@ -99,7 +99,7 @@ end
 
 /**
  * REST: agent_id and id of each message. Gives 1 for each that was not acknowledged before, -1 where the agent is not
- * registered, and else 0. Events: message.acked.
+ * registered, and else 0. Events: message.acked, and message.delivered where that was not told yet.
  */
 export const ackScript = createInboxScript(
   [],
@@ -111,6 +111,8 @@ for i = REST, #ARGV, 2 do
   if fact then
     if fact.consumer ~= '-' then was_taken[agent_id] = true end
     ksi_strike(env, agent_id, id, fact)
+    -- It has overtaken the note of its delivery, which will find nothing any more.
+    if fact.deliveries == 0 then ksi_tell(env, 'delivered', agent_id, id, fact) end
     ksi_tell(env, 'acked', agent_id, id, fact)
   end
   acked[#acked + 1] = fact and 1 or ksi_exists(env, agent_id) and 0 or -1
@@ -156,6 +158,35 @@ while room > 0 and bytes > 0 do
   end
 end
 return got
+`,
+);
+
+/**
+ * REST: ids. What consumers hold of them is ready again, at once or after `delay_ms`. Gives how many, or nil where the agent
+ * is not registered. What waits is held by a consumer called `later`, which is nobody.
+ */
+export const nackScript = createInboxScript(
+  ["agent_id", "delay_ms"],
+  `
+if not ksi_exists(env, agent_id) then return false end
+local later, due, count = ksi_key(env, 'consumer', agent_id .. ':later'), env.now_ms + delay_ms, 0
+for i = REST, #ARGV do
+  local id, fact = ARGV[i], ksi_read_fact(env, agent_id, ARGV[i])
+  if fact and fact.consumer ~= '-' and fact.consumer ~= 'later' then
+    redis.call('ZREM', ksi_key(env, 'consumer', agent_id .. ':' .. fact.consumer), id)
+    count = count + 1
+    if delay_ms == '0' then
+      ksi_give_back(env, agent_id, id)
+    else
+      fact.consumer = 'later'
+      ksi_write_fact(env, agent_id, id, fact)
+      redis.call('ZADD', later, due, id)
+      redis.call('ZADD', ksi_key(env, 'consumers'), 'LT', due, agent_id .. ' later')
+    end
+  end
+end
+if count > 0 then ksi_next_turn(env, agent_id) end
+return count
 `,
 );
 
@@ -206,9 +237,18 @@ local dead = redis.call('ZRANGEBYSCORE', ksi_key(env, 'consumers'), '-inf', env.
 for _, member in ipairs(dead) do
   local agent_id, consumer_id = string.match(member, '^(%S+) (%S+)$')
   local own = ksi_key(env, 'consumer', agent_id .. ':' .. consumer_id)
-  for _, id in ipairs(redis.call('ZRANGE', own, 0, -1)) do ksi_give_back(env, agent_id, id) end
-  redis.call('DEL', own)
-  redis.call('ZREM', ksi_key(env, 'consumers'), member)
+  -- Of what was given back for later only what is due, of a dead consumer all.
+  local last = consumer_id == 'later' and env.now_ms or '+inf'
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', own, '-inf', last)) do
+    ksi_give_back(env, agent_id, id)
+    redis.call('ZREM', own, id)
+  end
+  local next_due = redis.call('ZRANGE', own, 0, 0, 'WITHSCORES')[2]
+  if next_due then
+    redis.call('ZADD', ksi_key(env, 'consumers'), next_due, member)
+  else
+    redis.call('ZREM', ksi_key(env, 'consumers'), member)
+  end
   ksi_next_turn(env, agent_id)
 end
 return #over + #dead

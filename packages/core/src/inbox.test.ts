@@ -98,7 +98,7 @@ test("who only looks at an inbox takes nothing and is not there", async () => {
   await using bob = await startFreshMessages(redis.store);
   const id = await bob.send(1);
   await ack(bob, id);
-  await bob.send(2);
+  const second = await bob.send(2);
   const looking = await bob.inbox({ from: "oldest" });
   expect(payloads(await take(looking, 2))).toEqual([1, 2]);
   expect(bob.connected).toEqual([]);
@@ -108,7 +108,9 @@ test("who only looks at an inbox takes nothing and is not there", async () => {
   await inbox.return?.();
   expect(bob.connected).toEqual([]);
   await looking.return?.();
-  await until(async () => (await bob.told("message.delivered")).length === 1);
+  const delivered = async () => (await bob.told("message.delivered")).map(({ payload }) => payload);
+  await until(async () => (await delivered()).length === 2);
+  expect(await delivered()).toEqual([{ message_id: id }, { message_id: second }]);
 });
 
 test("a message whose time is over expires, and is not delivered any more", async () => {
@@ -156,6 +158,22 @@ test("a message that is delivered again and again is a dead letter, and can be p
   expect(await bob.port.redrive({ agent_id: "bob" })).toEqual({ status: "redriven", redriven: 0 });
   expect(await bob.told("message.redriven")).toMatchObject([{ payload: { message_id: id, correlation_id: "c 1" } }]);
   expect(await ack(bob, id)).toBe(1);
+});
+
+test("only the first message dies of a consumer that ends again and again, and none of those behind it", async () => {
+  await using bob = await startFreshMessages(redis.store, { messaging: { maxDeliveries: 3 } });
+  const [first = ""] = [await bob.send(1), await bob.send(2), await bob.send(3)];
+  for (let i = 0; i < 3; i++) {
+    const inbox = await bob.inbox();
+    await take(inbox, 3);
+    await inbox.return?.();
+    await until(async () => (await deliveries(bob, first)) === i + 1);
+  }
+  const inbox = await bob.inbox();
+  expect(payloads(await take(inbox, 2))).toEqual([2, 3]);
+  await inbox.return?.();
+  const { dead_letters } = await bob.port.deadLetters({ agent_id: "bob", limit: 10 });
+  expect(dead_letters).toMatchObject([{ message: { payload: 1 }, deliveries: 3 }]);
 });
 
 test("dead letters are listed in pages, oldest first", async () => {
@@ -247,6 +265,31 @@ test("what a consumer of a shared inbox leaves behind goes to the others", async
   expect(payloads(await rest)).toEqual([1, 3]);
   await two.return?.();
   expect((await bob.told("message.delivered")).length).toBe(3);
+});
+
+test("a message that a consumer gives back goes to the next, at once or after a while", async () => {
+  await using bob = await startFreshMessages(redis.store);
+  const one = await bob.inbox({ mode: "shared", prefetch: 1 });
+  const id = await bob.send(1);
+  await take(one, 1);
+  const two = await bob.inbox({ mode: "shared", prefetch: 3 });
+  const given = take(two, 1);
+  expect(await bob.port.nack({ agent_id: "bob", ids: [id], delay_ms: 0 })).toEqual({ status: "nacked", nacked: 1 });
+  const again = take(one, 1);
+  expect(payloads([...(await Promise.race([given, again]))])).toEqual([1]);
+
+  expect(await bob.port.nack({ agent_id: "bob", ids: [id, id], delay_ms: 300 })).toMatchObject({ nacked: 1 });
+  const nackedAt = performance.now();
+  await until(async () => (await deliveries(bob, id)) === 3);
+  expect(performance.now() - nackedAt).toBeGreaterThan(290);
+  expect(await ack(bob, id)).toBe(1);
+  expect(await bob.port.nack({ agent_id: "bob", ids: [id], delay_ms: 0 })).toMatchObject({ nacked: 0 });
+  await expect(bob.port.nack({ agent_id: "nobody", ids: [id], delay_ms: 0 })).rejects.toMatchObject({
+    code: "NOT_FOUND",
+  });
+  await one.return?.();
+  await two.return?.();
+  await Promise.allSettled([given, again]);
 });
 
 test("a consumer of a shared inbox that does not acknowledge in time loses the message, and a message that nobody can handle dies", async () => {

@@ -90,6 +90,10 @@ export function startMessages(options: MessagesOptions): Messages {
       return { status: "acked", acked: await ledger.ack(agent_id, ids) };
     },
 
+    async nack({ agent_id, ids, delay_ms }) {
+      return { status: "nacked", nacked: await ledger.nack(agent_id, ids, delay_ms) };
+    },
+
     deadLetters: ({ agent_id, ...page }) => ledger.deadLetters(agent_id, page),
 
     async redrive({ agent_id, ids = [] }) {

@@ -39,6 +39,7 @@ describe("every field has a limit and a message that names it", () => {
     event_type: [undefined, 7, "", "run.completed", "no spaces", long(129)],
     payload: badPayloads,
     correlation_id: [7, "", long(256)],
+    in_reply_to: [7, "the-first"],
     reply_to: badNames,
     ttl_ms: badTtls,
     hops: ["one", -1, 0.5, 1_000_001],
@@ -112,6 +113,16 @@ describe("every field has a limit and a message that names it", () => {
         shape: schemas.sendBatchInput.shape,
         good: { messages: [{ source: "tester", target: "nobody", event_type: "x.n", payload: 1 }] },
         bad: { messages: [undefined, {}, [], [7]] },
+      },
+      {
+        name: "messages.nack",
+        shape: schemas.nackInput.shape,
+        good: { agent_id: "tester", ids: [unknownUuid] },
+        bad: {
+          agent_id: [undefined, ...badNames],
+          ids: [undefined, ...badMessageIds],
+          delay_ms: ["1s", -1, 0.5, limits.nackDelayMsMax + 1],
+        },
       },
       {
         name: "messages.redrive",
@@ -199,6 +210,7 @@ describe("what nobody knows is NOT_FOUND", () => {
     "messages.inbox": () => follow((handlers) => trpc.messages.inbox.subscribe({ agent_id }, handlers)),
     "messages.ack": () => trpc.messages.ack.mutate({ agent_id, ids: [unknownUuid] }),
     "messages.deadLetters": () => trpc.messages.deadLetters.query({ agent_id }),
+    "messages.nack": () => trpc.messages.nack.mutate({ agent_id, ids: [unknownUuid] }),
     "messages.redrive": () => trpc.messages.redrive.mutate({ agent_id }),
   };
   /** Where an id is no key but part of what is sent, or narrows a list. */

@@ -14,6 +14,7 @@ import {
   type KsiEvent,
   limits,
   type Message,
+  type NackInput,
   type Ports,
   type RequestInput,
   type Run,
@@ -50,6 +51,7 @@ export interface FakeDaemon extends AsyncDisposable {
   readonly sent: SendInput[];
   readonly requested: RequestInput[];
   readonly acked: AckInput[];
+  readonly nacked: NackInput[];
   readonly set: StateSetInput[];
   /** HTTP requests so far. */
   readonly requests: string[];
@@ -92,6 +94,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
   const messages = new Map<string, Message>();
   const requested: RequestInput[] = [];
   const acked: AckInput[] = [];
+  const nacked: NackInput[] = [];
   const followed: InboxInput[] = [];
   const set: StateSetInput[] = [];
   const requests: string[] = [];
@@ -186,6 +189,12 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         shared.ack(input.ids);
         return work({ status: "acked", acked: input.ids.length } as const);
       },
+      async nack(input) {
+        refuse();
+        nacked.push(input);
+        shared.giveBack(input.ids);
+        return work({ status: "nacked", nacked: input.ids.length } as const);
+      },
       deadLetters: async () => ({ dead_letters: [] }),
       redrive: async () => work({ status: "redriven", redriven: 0 } as const),
     },
@@ -278,6 +287,7 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
     sent,
     requested,
     acked,
+    nacked,
     set,
     requests,
     faults,

@@ -6,6 +6,8 @@ export interface FakeSharedInbox {
   append(...messages: Message[]): void;
   follow(prefetch: number, signal: AbortSignal | undefined): Follow<Message>;
   ack(ids: readonly string[]): void;
+  /** They are anybody's again, at once, however long they were to wait. */
+  giveBack(ids: readonly string[]): void;
   /** Takes from all consumers what they hold, as when they take too long to acknowledge it. */
   expire(): void;
   /** Ids in the order in which they were given out, repeats and all. */
@@ -65,6 +67,10 @@ export function createFakeSharedInbox(): FakeSharedInbox {
       wakeAll();
     },
     follow: (prefetch, signal) => createFakeFollow("fake", () => read(prefetch, signal)),
+    giveBack(ids) {
+      for (const slot of slots) if (ids.includes(slot.message.id)) slot.consumer = undefined;
+      wakeAll();
+    },
     ack(ids) {
       slots = slots.filter(({ message }) => !ids.includes(message.id));
       wakeAll();

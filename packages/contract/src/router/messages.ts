@@ -6,6 +6,8 @@ import {
   historyInput,
   inboxInput,
   messagesPage,
+  nacked,
+  nackInput,
   redriveInput,
   redriven,
   replied,
@@ -124,6 +126,23 @@ export const messagesRouter = router({
     .input(ackInput)
     .output(acked)
     .mutation(({ ctx, input }) => ctx.ports.messages.ack(input)),
+
+  nack: procedure
+    .meta({
+      openapi: {
+        method: "POST",
+        path: "/api/v1/agents/{agent_id}/inbox/nack",
+        summary: "Give messages back to a shared inbox",
+        description:
+          "Who was given them with `mode=shared` could not deal with them: they go to whoever is next, at once or after " +
+          "`delay_ms`. Safe to repeat; ids that no consumer holds are passed over.",
+        tags,
+        errorResponses: [404],
+      },
+    })
+    .input(nackInput)
+    .output(nacked)
+    .mutation(({ ctx, input }) => ctx.ports.messages.nack(input)),
 
   deadLetters: procedure
     .meta({

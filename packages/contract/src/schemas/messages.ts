@@ -31,6 +31,8 @@ const sendFields = z.object({
   payload,
   /** Ties messages together; an answer repeats that of what it answers. */
   correlation_id: correlationId.optional(),
+  /** The message that this one answers. */
+  in_reply_to: messageId.optional(),
   /** The agent that an answer is to be sent to, where it is not the source. */
   reply_to: agentId.optional(),
   /** A message that is not acknowledged for so long expires. Default: it is kept as long as the history is. */
@@ -63,6 +65,7 @@ export const message = z.object({
   event_type: z.string(),
   payload: z.json(),
   correlation_id: correlationId.optional(),
+  in_reply_to: z.string().optional(),
   reply_to: agentId.optional(),
   /** When it expires, unless it was acknowledged before. */
   expires_at: timestamp.optional(),
@@ -166,6 +169,19 @@ export const acked = z.object({
   acked: z.number().int(),
 });
 
+export const nackInput = z.object({
+  ...agentRef.shape,
+  /** Of messages that a consumer of the shared inbox holds, 500 at most. */
+  ids: z.array(messageId).min(1).max(500),
+  /** How long nobody is to be given them; about a second more. */
+  delay_ms: z.number().int().min(0).max(limits.nackDelayMsMax).default(0),
+});
+export const nacked = z.object({
+  status: z.literal("nacked"),
+  /** How many of them a consumer held. */
+  nacked: z.number().int(),
+});
+
 /** Why a message cannot be delivered any more. */
 export const deathReasons = ["max_deliveries", "inbox_full", "overtaken"] as const;
 
@@ -208,6 +224,8 @@ export type MessagesPage = z.infer<typeof messagesPage>;
 export type InboxInput = z.infer<typeof inboxInput>;
 export type InboxMode = (typeof inboxModes)[number];
 export type AckInput = z.infer<typeof ackInput>;
+export type NackInput = z.infer<typeof nackInput>;
+export type Nacked = z.infer<typeof nacked>;
 export type Acked = z.infer<typeof acked>;
 export type DeathReason = (typeof deathReasons)[number];
 export type DeadLetter = z.infer<typeof deadLetter>;

@@ -308,6 +308,10 @@ export const examples: Readonly<Record<string, OperationExamples>> = {
     request: { done: { value: { ids: [message.id] } } },
     ...answer("acked", { status: "acked", acked: 1 }),
   },
+  "messages.nack": {
+    request: { later: { summary: "In a minute", value: { ids: [message.id], delay_ms: 60_000 } } },
+    ...answer("nacked", { status: "nacked", nacked: 1 }),
+  },
   "messages.deadLetters": answer("page", { dead_letters: [dead] }),
   "messages.sendBatch": {
     request: {

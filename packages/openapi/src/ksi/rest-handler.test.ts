@@ -13,7 +13,7 @@ function portsWith(spawn: Ports["runs"]["spawn"]): Ports {
     agents: { register: unused, unregister: unused, get: unused, list: unused, heartbeat: unused },
     messages: {
       ...{ send: unused, request: unused, history: unused, inbox: unused },
-      ...{ sendBatch: unused, ack: unused, deadLetters: unused, redrive: unused },
+      ...{ sendBatch: unused, ack: unused, nack: unused, deadLetters: unused, redrive: unused },
     },
     profiles: { list: unused, get: unused },
     state: { get: unused, set: unused, delete: unused, list: unused },

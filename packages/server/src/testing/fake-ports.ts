@@ -12,7 +12,7 @@ export function createFakePorts(faked: FakedPorts = {}): Ports {
     agents: { ...listed, register: notFaked, unregister: notFaked, heartbeat: notFaked, ...faked.agents },
     messages: {
       ...{ send: notFaked, request: notFaked, history: notFaked, inbox: notFaked },
-      ...{ sendBatch: notFaked, ack: notFaked, deadLetters: notFaked, redrive: notFaked },
+      ...{ sendBatch: notFaked, ack: notFaked, nack: notFaked, deadLetters: notFaked, redrive: notFaked },
       ...faked.messages,
     },
     profiles: { ...listed, ...faked.profiles },
