@@ -43,7 +43,7 @@ function isShell(name) {
 
 /**
  * @param {string} name
- * @returns {Promise<string>} What it printed; with the reason behind it when it failed.
+ * @returns {Promise<string>} What it printed, complaints and all; with the reason behind it when it failed.
  */
 async function runExample(name) {
   const ours = { KSI_URL: daemon.url, KSI_TOKEN: daemon.token, KSI_DATA_DIR: dataDir.path, KSI_REDIS_URL: "" };
@@ -51,7 +51,9 @@ async function runExample(name) {
   const options = { cwd: join(folder, name), env, timeout: TIMEOUT_MS };
   try {
     const [file, args] = isShell(name) ? ["bash", ["main.sh"]] : [process.execPath, ["main.ts"]];
-    return (await promisify(execFile)(file, args, options)).stdout;
+    const { stdout, stderr } = await promisify(execFile)(file, args, options);
+    // An example that complains is no example.
+    return stdout + stderr;
   } catch (error) {
     const { stdout = "", message } = /** @type {Error & { stdout?: string }} */ (error);
     return `${stdout}${message}`; // the message holds stderr

@@ -2,6 +2,7 @@
 # KSI from a program that speaks only Redis, which here is redis-cli: spawns a run and hears its result, sends a message
 # to an agent, and sees why an entry was refused. Chapter 19 of PROTOCOL.md has the names and forms.
 set -euo pipefail
+command -v redis-cli >/dev/null || { echo "This needs redis-cli: \`apt install redis-tools\` on Debian." >&2; exit 1; }
 
 # The daemon's own Redis is a Unix socket in its data directory; KSI_REDIS_URL is that of an external one.
 redis=(redis-cli -s "${KSI_DATA_DIR:-$HOME/.ksi}/redis/redis.sock")
