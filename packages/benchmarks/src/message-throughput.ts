@@ -6,14 +6,19 @@
  * A load lasts from the first send until everything was accepted, received, and acknowledged where it is. Every message is
  * counted, and its place in the order checked: a load in which one was lost, repeated or swapped fails the question.
  */
-import { type Exchange, openExchange, type Sample } from "./messages/exchange.ts";
+import { type Exchange, type Load, openExchange, type Sample } from "./messages/exchange.ts";
 import type { Manner } from "./messages/peer.ts";
 import { type PeerName, peerNames, peerTitles } from "./messages/peers.ts";
 import type { Answer, Effort, Row } from "./question.ts";
 import { round, summarize } from "./stats.ts";
 
 const crowds = [1, 10, 100];
-const sends = { "each awaited": 1, "10 on their way": 10, "in batches, 50 on their way": 50 };
+const sends = {
+  "each awaited": { inFlight: 1 },
+  "10 on their way": { inFlight: 10 },
+  "50 on their way": { inFlight: 50 },
+  "50 at once, two such batches on their way": { inFlight: 2, batch: 50 },
+} as const satisfies Record<string, Pick<Load, "inFlight" | "batch">>;
 type SendName = keyof typeof sends;
 const manners = {
   "without acks": { mode: "each", isAcked: false },
@@ -71,7 +76,7 @@ async function measurePeer(exchange: Exchange, { peer, agents, ms, results }: Pe
   for (const manner of namesOf(manners)) {
     if (peer !== "ours" && theirManner[manner] !== manner) continue;
     for (const send of namesOf(sends)) {
-      const sample = await exchange.carry({ inFlight: sends[send], manner: manners[manner], ms });
+      const sample = await exchange.carry({ ...sends[send], manner: manners[manner], ms });
       const key = keyOf(peer, agents, manner, send);
       results[key] = [...(results[key] ?? []), toFigures(sample)];
     }

@@ -29,6 +29,8 @@ export interface ExchangeOptions {
 export interface Load {
   /** See `SendLoad`. */
   inFlight: number;
+  /** Messages of one send. Default 1, by itself. */
+  batch?: number | undefined;
   manner: Manner;
   ms: number;
 }

@@ -9,6 +9,10 @@ export async function openOurSender({ access }: Place): Promise<Sender> {
   return {
     send: (message, { isKeyless }) =>
       isKeyless ? client.trpc.messages.send.mutate(message) : client.messages.send(message),
+    async sendBatch(messages) {
+      const results = await client.messages.sendBatch(messages);
+      for (const result of results) if (result.status === "refused") throw new Error(result.error.message);
+    },
   };
 }
 

@@ -19,6 +19,8 @@ export interface Place {
 export interface Sender {
   /** Resolves when the message is accepted, which is each peer's own best promise. */
   send(message: BenchMessage, manner: Manner): Promise<unknown>;
+  /** Resolves when all are accepted. Default: `send` for each, at once. */
+  sendBatch?(messages: BenchMessage[], manner: Manner): Promise<unknown>;
 }
 
 export interface Receivers {
