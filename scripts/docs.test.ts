@@ -62,6 +62,13 @@ describe("README's ways to use it run as they stand", () => {
     expect(await runProgram(`${readmeBlock("ts", "@ksi/client")}\nawait ksi.close();\n`, daemon)).toBe("What is 2+2?");
   });
 
+  test("agents that ask and answer", async () => {
+    await using daemon = await startDaemonWithClaude();
+    const connect = 'import { createKsiClient } from "@ksi/client";\nconst ksi = createKsiClient({ url, token });\n';
+    const program = `${connect}${readmeBlock("ts", "agents.join")}\nawait ksi.close();\n`;
+    expect(await runProgram(program, daemon)).toBe("adder 42\n");
+  });
+
   test("REST by curl", async () => {
     await using daemon = await startDaemonWithClaude();
     const env = { ...process.env, url: daemon.url, token: daemon.token };

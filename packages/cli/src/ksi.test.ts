@@ -246,7 +246,7 @@ describe("with a running daemon", () => {
     expect(lines((await ksi(["agents"], here)).stdout)).toHaveLength(2);
     await using following = start(["inbox", "bob", "-f", "--json"], here);
     await ksi(["send", "--from", "alice", "--to", "bob", "The tests", "pass."], here);
-    expect((await ksi(["send", "--from", "bob", "Lunch!"], here)).stdout).toBe("Sent to 1 inbox.\n");
+    expect((await ksi(["send", "--from", "bob", "--all", "Lunch!"], here)).stdout).toBe("Sent to 1 inbox.\n");
     await ksi(["send", "--from", "carol", "--to", "bob", "--type", "TASK", "--payload", '{"id":7}'], here);
 
     await until(() => lines(following.text.stdout).length === 2);

@@ -60,7 +60,7 @@ export async function handleMessages(handled: HandledInbox, options: HandleOptio
   }
 }
 
-async function handleAll({ inbox, handler, left }: HandledInbox, options: HandleOptions, ending: AbortSignal) {
+async function handleAll({ inbox, handler, ends, left }: HandledInbox, options: HandleOptions, ending: AbortSignal) {
   const { mode = "each", concurrency = 1, onError } = options;
   const { prefetch = Math.min(concurrency, maxPrefetch) } = options;
   const round = new AbortController();
@@ -79,6 +79,8 @@ async function handleAll({ inbox, handler, left }: HandledInbox, options: Handle
   }
 
   function tell(error: unknown, message: ReceivedMessage) {
+    // What the end of the client, or of the agent, cut off is no fault of the message.
+    if (ends.some(({ aborted }) => aborted)) return;
     try {
       if (onError) return onError(error, message);
       untold ??= { error };

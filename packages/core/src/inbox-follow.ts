@@ -27,6 +27,8 @@ export interface FollowFrom {
 export interface InboxFollows {
   /** As a consumer. `NOT_FOUND`, and `HISTORY_TRIMMED` where what followed the cursor is not kept. */
   consume(agentId: string, after: string | undefined, signal: AbortSignal | undefined): Promise<Follow<Message>>;
+  /** Notes what was handed out and is not noted yet. */
+  settle(): Promise<void>;
   /** Only looks. */
   look(agentId: string, from: FollowFrom, signal: AbortSignal | undefined): Promise<Follow<Message>>;
 }
@@ -35,6 +37,11 @@ export interface InboxFollows {
 const noteMaxBatches = 500;
 const noteMaxMessages = 1_000;
 const noteMaxWaiting = 20_000;
+/**
+ * A note waits for so long: what is acknowledged by then needs none, and every call of Redis that writes is one more wait
+ * for the disk.
+ */
+const noteDelayMs = 10;
 
 export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOptions): InboxFollows {
   const { redis, keys } = context;
@@ -46,7 +53,19 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
     maxWaiting: noteMaxWaiting,
   });
 
+  let handedOut: Note[] = [];
+  let timer: NodeJS.Timeout | undefined;
+
+  async function noteAll(): Promise<void> {
+    clearTimeout(timer);
+    timer = undefined;
+    const all = handedOut;
+    handedOut = [];
+    await Promise.all(all.map((note) => notes.add(note).catch(onNoteFailed)));
+  }
+
   return {
+    settle: noteAll,
     async consume(agentId, after, signal) {
       const channel = channels.inbox(agentId);
       if (after !== undefined) {
@@ -82,7 +101,8 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
   function noting(follow: Follow<Message>, { agentId, isRepeat, signal }: Noting): Follow<Message> {
     const note = (entries: readonly Entry<Message>[]) => {
       const messages = entries.map(({ event: { id } }) => ({ id, isRepeat: isRepeat(id) }));
-      notes.add({ agentId, messages }).catch(onNoteFailed);
+      handedOut.push({ agentId, messages });
+      timer ??= setTimeout(() => void noteAll(), noteDelayMs);
     };
     const open = () => {
       const batches = follow.batches()[Symbol.asyncIterator]();

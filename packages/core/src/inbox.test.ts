@@ -253,6 +253,26 @@ test("a shared inbox gives each message to one consumer, as many as it may hold"
   await two.return?.();
 });
 
+test("idle consumers of a shared inbox take turns", async () => {
+  await using bob = await startFreshMessages(redis.store);
+  const stop = new AbortController();
+  const given: unknown[][] = [[], [], []];
+  const reading = given.map(async (mine) => {
+    const inbox = { agent_id: "bob", mode: "shared", prefetch: 10 } as const;
+    for await (const { event } of await bob.port.inbox(inbox, stop.signal)) {
+      mine.push(event.payload);
+      await ack(bob, event.id);
+    }
+  });
+  for (let n = 0; n < 12; n++) {
+    await bob.send(n);
+    await until(() => given.flat().length === n + 1);
+  }
+  for (const mine of given) expect(mine.length).toBeGreaterThanOrEqual(2);
+  stop.abort();
+  await Promise.all(reading);
+});
+
 test("what a consumer of a shared inbox leaves behind goes to the others", async () => {
   await using bob = await startFreshMessages(redis.store);
   const one = await bob.inbox({ mode: "shared", prefetch: 10 });

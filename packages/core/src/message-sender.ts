@@ -132,7 +132,7 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
  * REST, of each message: its JSON before and after the target, id, source, way (direct, capability, broadcast), address
  * (target, or capabilities one a line), when it expires, correlation id, and as JSON, key and hash of its idempotency, who
  * waits for an answer, and how long (ms). Gives one list a message: what became of it, and facts (see `toDelivery`).
- * Events: the messages; message.dead for inboxes that a broadcast found full; message.blocked.
+ * Events: the messages; message.delivered for the answer to a request; message.dead for inboxes that a broadcast found full; message.blocked.
  */
 const sendScript = createInboxScript(
   ["bus", "everybody", "max_per_minute"],
@@ -208,6 +208,7 @@ local function send(m, turn)
     ksi_append(env.log, json, { reply })
     redis.call('PEXPIRE', reply, 60000)
     redis.call('DEL', ksi_key(env, 'request', m.correlation_id))
+    ksi_tell(env, 'delivered', target, m.id, fact)
     recipients = 1
   elseif m.way ~= 'broadcast' then
     ksi_put(env, target, m.id, json, fact)

@@ -198,6 +198,10 @@ test("a request is answered with the first message of its correlation id, whethe
   const answer = { source: "bob", target: "user", event_type: "x.answer", payload: 42, correlation_id };
   const { id } = await opened.port.send(answer);
   expect(await answering).toMatchObject({ status: "replied", id: value.event.id, reply: { id, payload: 42 } });
+  const delivered = await opened.told("message.delivered");
+  expect(delivered).toContainEqual(
+    expect.objectContaining({ agent_id: "user", target: "bob", payload: { message_id: id, correlation_id } }),
+  );
   // The second answer has nobody who waits for it.
   await expect(opened.port.send(answer)).rejects.toMatchObject({ code: "NOT_FOUND" });
   await inbox.return?.();

@@ -105,7 +105,7 @@ export function startMessages(options: MessagesOptions): Messages {
     port,
     expireBefore: ledger.expireBefore,
     async [Symbol.asyncDispose]() {
-      await Promise.all([shared[Symbol.asyncDispose](), ledger[Symbol.asyncDispose]()]);
+      await Promise.all([follows.settle(), shared[Symbol.asyncDispose](), ledger[Symbol.asyncDispose]()]);
     },
   };
 

@@ -8,6 +8,7 @@
  */
 
 import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import type { Entry, Follow, Message } from "@ksi/contract";
 import type { KsiError } from "@ksi/contract/errors";
 import { agentNotFound } from "./agents.ts";
@@ -31,6 +32,13 @@ export interface SharedInboxes extends AsyncDisposable {
   consume(agentId: string, prefetch: number, signal: AbortSignal | undefined): Promise<Follow<Message>>;
 }
 
+interface Consumer {
+  readonly agentId: string;
+  readonly id: string;
+}
+
+/** How many others of the process ask first, at the most. */
+const mostBefore = 16;
 /** A process that beats so often may miss three beats. */
 const beatMs = 2_000;
 const aliveMs = 8_000;
@@ -40,7 +48,8 @@ const takeMaxBytes = 1_048_576;
 const lookMs = 5_000;
 
 export function startSharedInboxes({ log, context, logger }: SharedInboxesOptions): SharedInboxes {
-  const consumers = new Set<{ readonly agentId: string; readonly id: string }>();
+  /** Who was given something the longest ago comes first. */
+  const consumers = new Set<Consumer>();
   const warn = createRepeatedWarning(logger, "Consumers of shared inboxes may lose what they hold.");
   const ticker = startTicker({
     intervalMs: beatMs,
@@ -63,6 +72,14 @@ export function startSharedInboxes({ log, context, logger }: SharedInboxesOption
     },
     [Symbol.asyncDispose]: () => ticker.stop(),
   };
+
+  function ofAgent(agentId: string): Consumer[] {
+    return [...consumers].filter((consumer) => consumer.agentId === agentId);
+  }
+
+  function toTheEnd(consumer: Consumer): void {
+    if (consumers.delete(consumer)) consumers.add(consumer);
+  }
 
   function startConsumer(agentId: string, prefetch: number, signal: AbortSignal | undefined): Batches<Message> {
     const consumer = { agentId, id: randomUUID() };
@@ -107,6 +124,10 @@ export function startSharedInboxes({ log, context, logger }: SharedInboxesOption
 
     async function take(): Promise<Entry<Message>[]> {
       mayHaveMore = false;
+      // Who was given something last lets the others of this process ask first, so that idle consumers take turns.
+      const before = Math.min(ofAgent(agentId).indexOf(consumer), mostBefore);
+      for (let i = 0; i < before; i++) await setImmediate();
+      if (isEnded) return [];
       const values = {
         agent_id: agentId,
         consumer_id: consumer.id,
@@ -119,6 +140,7 @@ export function startSharedInboxes({ log, context, logger }: SharedInboxesOption
         if (!reply) throw agentNotFound(agentId);
         // It was carried out after the leaving: what it took goes back.
         if (isEnded) leave();
+        if (reply.length > 0) toTheEnd(consumer);
         mayHaveMore ||= reply.length > 0;
         return toEntries(reply);
       } catch (thrown) {

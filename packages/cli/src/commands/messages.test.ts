@@ -122,7 +122,8 @@ test("a message for a capability says to whom it went, and an answer is waited f
 test.for<[name: string, argv: string[], code: number, word: string]>([
   ["a capability that nobody has", ["send", "--capability", "fly", "x"], 5, "fly"],
   ["an agent and a capability", ["send", "--to", "a", "--capability", "b", "x"], 2, "either --to or --capability"],
-  ["waiting for all", ["send", "--wait", "x"], 2, "--wait needs somebody to answer"],
+  ["waiting for all", ["send", "--all", "--wait", "x"], 2, "--wait needs somebody to answer"],
+  ["nobody", ["send", "bob", "x"], 2, "Say who is to get it"],
   ["a time without waiting", ["send", "--to", "a", "-t", "1s", "x"], 2, "--timeout"],
   ["a wait that is too long", ["send", "--to", "a", "--wait", "-t", "11m", "x"], 2, "10m at the most"],
   ["sharing without taking", ["inbox", "a", "--shared"], 2, "--ack"],
@@ -225,17 +226,15 @@ test("dead letters are listed with the reason, put back by their ids or all, and
     await client.messages.send({ source: "me", target: "ida", event_type: "x.n", payload: { content } });
   }
   // Delivered, and not acknowledged; one time is all they have here.
-  for (let time = 0; time < 2; time++) {
+  await until(async () => {
     const stop = new AbortController();
     const loop = client.agents.inbox("ida", { signal: stop.signal })[Symbol.asyncIterator]();
     const next = loop.next();
-    if (time === 0) await next;
-    await until(
-      async () => time === 0 || (await client.messages.deadLetters({ agent_id: "ida" })).dead_letters.length === 2,
-    );
+    const { dead_letters } = await client.messages.deadLetters({ agent_id: "ida" });
     stop.abort();
     await next;
-  }
+    return dead_letters.length === 2;
+  });
   const dead = await ksi("messages", "dead", "ida");
   expect(dead.stdout).toMatch(/^[0-9a-f-]{36} +\S.* +max_deliveries +1 +me +x\.n +hard\n.* harder\n$/);
   const [id = ""] = dead.stdout.split(" ");

@@ -17,12 +17,13 @@ export function addSendCommand(program: Program, cli: Cli): void {
     .summary("send a message to an agent, or to all")
     .description(
       "Puts a message into the inbox of an agent (--to), of the best of those online that can do " +
-        "something (--capability), or without either of all.\n" +
+        "something (--capability), or of all (--all).\n" +
         'Text travels as {"content": text}.',
     )
     .argument("[text...]", "what to say")
     .option("--from <name>", "who says it", "cli")
-    .option("--to <agent>", "who is to get it (default: every registered agent)")
+    .option("--to <agent>", "who is to get it")
+    .option("--all", "every registered agent is to get it")
     .option("--capability <name>", "what the receiver must be able to do; give it again for more", parseName)
     .option("--type <name>", `the kind of message (default: ${directType}, or ${broadcastType} to all)`)
     .option("--payload <json>", "any JSON instead of text", parseJson)
@@ -36,19 +37,21 @@ export function addSendCommand(program: Program, cli: Cli): void {
       "after",
       examples(cli, [
         ['ksi send --from alice --to bob "The tests pass."', "to one"],
-        ['ksi send --from alice "Lunch!"', "to all"],
+        ['ksi send --from alice --all "Lunch!"', "to all"],
         [`ksi send --to bob --type TASK --payload '{"id":7}'`, "data for a program"],
         ['ksi send --capability review --wait -t 2m "Is it good?"', "ask whoever can, and print the answer"],
       ]),
     )
     .action(async (words, _options, command) => {
-      const { wait, timeout, json, from, to, type, payload, ttl, ...others } = command.optsWithGlobals();
+      const { wait, timeout, json, from, to, all, type, payload, ttl, ...others } = command.optsWithGlobals();
       const { capability, replyTo, correlationId, ...connection } = others;
       if ((words.length === 0) === (payload === undefined)) {
         throw refusal('Give either a text or --payload, such as: ksi send --to bob "Hello"');
       }
-      if (to !== undefined && capability) throw refusal("Give either --to or --capability.");
-      const isToAll = to === undefined && !capability;
+      const isToAll = all === true;
+      const addresses = [to !== undefined, capability !== undefined, isToAll].filter(Boolean).length;
+      if (addresses > 1) throw refusal("Give either --to or --capability, or --all.");
+      if (addresses === 0) throw refusal("Say who is to get it: --to NAME, --capability NAME, or --all.");
       if (wait && isToAll) throw refusal("--wait needs somebody to answer; give --to or --capability.");
       if (timeout !== undefined && !wait) throw refusal("--timeout says how long to --wait; give that with it.");
       const message: SendInput = {

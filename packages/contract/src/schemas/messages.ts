@@ -146,17 +146,22 @@ export const inboxModes = ["each", "shared"] as const;
  * Without a cursor an inbox begins with what nobody has acknowledged. With `from` it is only looked at: nothing counts as
  * delivered, and the agent is not online by it. A `shared` inbox has one place for all, so neither counts there.
  */
-export const inboxInput = z.object({
-  ...agentRef.shape,
-  ...follow.shape,
-  /**
-   * `each`: this consumer gets every message of the inbox. `shared`: each message goes to one of the consumers that share
-   * the inbox, and to another one if that one goes away without acknowledging it.
-   */
-  mode: z.enum(inboxModes).default("each"),
-  /** With `shared`, how many messages this consumer holds at most that it has not acknowledged. */
-  prefetch: z.number().int().min(1).max(limits.prefetchMax).default(limits.prefetchDefault),
-});
+export const inboxInput = z
+  .object({
+    ...agentRef.shape,
+    ...follow.shape,
+    /**
+     * `each`: this consumer gets every message of the inbox. `shared`: each message goes to one of the consumers that share
+     * the inbox, and to another one if that one goes away without acknowledging it.
+     */
+    mode: z.enum(inboxModes).default("each"),
+    /** With `shared`, how many messages this consumer holds at most that it has not acknowledged. */
+    prefetch: z.number().int().min(1).max(limits.prefetchMax).default(limits.prefetchDefault),
+  })
+  .refine(({ mode, from }) => mode !== "shared" || from === undefined, {
+    error: "must not be given with mode=shared: whoever shares an inbox takes from it, and cannot only look",
+    path: ["from"],
+  });
 
 export const ackInput = z.object({
   ...agentRef.shape,

@@ -61,6 +61,12 @@ const exceptions: readonly Exception[] = [
     holds: (_, { body }) => isObject(body) && "target" in body && "capability" in body,
   },
   {
+    operations: /^messages_inbox$/,
+    fields: /^from$/,
+    reason: "who shares an inbox takes from it, and cannot only look",
+    holds: (_, { query }) => isObject(query) && query.mode === "shared",
+  },
+  {
     operations: /^messages_sendBatch$/,
     fields: /^messages\.\d+\.(capability|payload)$/,
     reason: "each message of a batch has the same address and limit as one by itself",
