@@ -49,6 +49,8 @@ export async function run({ seed, isLong, log }: ScenarioOptions): Promise<Scena
     KSI_LOG_LEVEL: "error",
     // Who is killed again and again is given its messages again and again.
     KSI_MESSAGE_MAX_DELIVERIES: "1000000",
+    // Every receipt is looked at in the end.
+    KSI_HISTORY_MAX_EVENTS: "10000000",
   };
   const surroundings = { folder, env };
   const server = (name: string) => own<ServerPart>(name, (before) => startServer(name, surroundings, before));
