@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type EventFilter, KsiError, type KsiEvent, type RunEvent } from "@ksi/contract";
+import { type EventFilter, KsiError, type KsiEvent, type Message, type RunEvent } from "@ksi/contract";
 import { createFakeFollow, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { connectPlainSocket, type PlainSocket } from "./testing/plain-socket.ts";
@@ -71,6 +71,34 @@ test.each([
   expect(frames.map(({ cursor }) => cursor)).toEqual(cursors);
 });
 
+const said: Message = {
+  id: "00000000-0000-4000-8000-000000000001",
+  source: "alice",
+  target: "bob",
+  event_type: "x.hello",
+  payload: 1,
+  timestamp: "2026-01-01T00:00:00.000Z",
+};
+
+test("with inbox it is the messages of that agent, taken or looked at as the query says", async () => {
+  const asked: unknown[] = [];
+  const inbox = async (input: unknown) => {
+    asked.push(input);
+    return createFakeFollow<Message>("agents:bob:inbox", async function* () {
+      yield { cursor: "1.7", event: said };
+    });
+  };
+  await using doors = await startTestDoors({ ports: { messages: { inbox } } });
+  const { frames, closed } = connect(doors, "inbox=bob&last_event_id=1.6");
+  expect((await closed).code).toBe(1000);
+  expect(frames).toEqual([{ ...said, cursor: "1.7" }]);
+  await connect(doors, "inbox=bob&mode=shared&prefetch=7").closed;
+  expect(asked).toEqual([
+    { agent_id: "bob", mode: "each", prefetch: 100, lastEventId: "1.6" },
+    { agent_id: "bob", mode: "shared", prefetch: 7 },
+  ]);
+});
+
 test("without the token a browser is told why in a frame, and the socket is closed with 4401", async () => {
   await using doors = await startTestDoors(firehose([joined("a")]));
   const { frames, closed } = connectPlainSocket(doors.plainUrl);
@@ -94,6 +122,10 @@ test.each([
   ["target=*", "target"],
   [`run_id=run-1&session_id=${session_id}`, "session_id"],
   ["run_id=run-1&target=a&types=run.*", "target"],
+  ["inbox=bob&types=x.*", "types"],
+  ["inbox=bob&mode=some", "mode"],
+  ["inbox=bob&mode=shared&prefetch=0", "prefetch"],
+  ["inbox=bob&mode=shared&from=oldest", "from"],
 ])("the query %j is refused with 4422 and an issue that names %s", async (query, path) => {
   await using doors = await startTestDoors(firehose([]));
   const { frames, closed } = connect(doors, query);

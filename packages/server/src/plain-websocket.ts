@@ -66,20 +66,29 @@ function refuse(ws: WebSocket, error: KsiError, logger: Logger): void {
   ws.close(errorCloseBase + failure.status, error.code);
 }
 
-/** What can stand beside `run_id`. */
-const ofOneRun = ["run_id", "types", "last_event_id", "from"];
+/** What follows something else than the firehose, and what can stand beside it. */
+const others = {
+  run_id: ["types", "last_event_id", "from"],
+  inbox: ["mode", "prefetch", "last_event_id", "from"],
+} as const;
 
 const query = z
   .object({
     ...eventFilter.shape,
     last_event_id: schemas.follow.shape.lastEventId,
     from: schemas.follow.shape.from,
+    inbox: schemas.agentRef.shape.agent_id.optional(),
+    mode: z.enum(schemas.inboxModes).optional(),
+    prefetch: z.coerce.number().pipe(schemas.inboxInput.shape.prefetch.unwrap()).optional(),
   })
   .superRefine((given, context) => {
-    if (given.run_id === undefined) return;
-    for (const name of Object.keys(given).filter((name) => !ofOneRun.includes(name))) {
-      const message = "cannot be given together with run_id, which follows the one run with all it has";
-      context.addIssue({ code: "custom", path: [name], message });
+    for (const followed of ["run_id", "inbox"] as const) {
+      if (given[followed] === undefined) continue;
+      const beside: readonly string[] = [followed, ...others[followed]];
+      for (const name of Object.keys(given).filter((name) => !beside.includes(name))) {
+        const message = `cannot be given together with ${followed}, which is followed with all that it has`;
+        context.addIssue({ code: "custom", path: [name], message });
+      }
     }
   });
 
@@ -100,12 +109,20 @@ function readQuery(parameters: URLSearchParams): z.infer<typeof query> {
 
 async function openFollow(
   ports: Ports,
-  { last_event_id: lastEventId, from, run_id, ...filter }: z.infer<typeof query>,
+  { last_event_id: lastEventId, from, run_id, inbox, mode, prefetch, ...filter }: z.infer<typeof query>,
   signal: AbortSignal,
-): Promise<Pick<Follow<KsiEvent>, "batches">> {
+): Promise<Pick<Follow<unknown>, "batches">> {
   const start = { lastEventId, from };
+  if (inbox !== undefined)
+    return await ports.messages.inbox(readInbox({ agent_id: inbox, mode, prefetch, ...start }), signal);
   if (run_id === undefined) return await ports.events.subscribe(filter, start, signal);
   return keepTypes(await ports.runs.events(run_id, start, signal), filter.types);
+}
+
+function readInbox(input: z.input<typeof schemas.inboxInput>): schemas.InboxInput {
+  const parsed = schemas.inboxInput.safeParse(input);
+  if (!parsed.success) throw invalidInput(parsed.error);
+  return parsed.data;
 }
 
 /** The same follow without events of other types. As on the firehose, `*` at the end stands for any rest. */
