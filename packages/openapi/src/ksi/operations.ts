@@ -21,6 +21,16 @@ const socketInput = z.object({
   run_id: schemas.runId
     .optional()
     .describe("All events of this run, its text included, instead of the firehose. Takes only `types` beside it."),
+  inbox: schemas.agentRef.shape.agent_id
+    .optional()
+    .describe(
+      "The messages of this agent, instead of the firehose. Takes `mode` and `prefetch` beside it, and no filter.",
+    ),
+  mode: z.enum(schemas.inboxModes).optional().describe("With `inbox`: as in `GET /api/v1/agents/{agent_id}/inbox`."),
+  prefetch: schemas.inboxInput.shape.prefetch
+    .unwrap()
+    .optional()
+    .describe("With `inbox` and `mode=shared`: messages held at one time without being acknowledged. Default 100."),
   from: schemas.follow.shape.from,
   last_event_id: schemas.cursor.optional().describe("Resume directly after the event with this cursor."),
 });
@@ -109,7 +119,8 @@ export const daemonOperations: readonly DescribedOperation[] = [
     description:
       "For clients without server-sent events: a WebSocket whose text frames are one event each, as the JSON of `Event` " +
       "with its `cursor` beside the other fields. It takes the filters of `GET /api/v1/events`; with `run_id` it is the " +
-      "channel of that run, with its text, and closes with 1000 after the final event. An error is one text frame like " +
+      "channel of that run, with its text, and closes with 1000 after the final event; with `inbox` it is the messages of " +
+      "an agent, which are acknowledged over REST. An error is one text frame like " +
       "the body of an error answer, then a close with 4000 + its status, such as 4401 without a token. 1012 means that " +
       "the daemon stops: resume. What the client sends is not read.",
     tags: ["events"],
