@@ -158,7 +158,7 @@ export interface KsiClient extends AsyncDisposable {
      */
     send(input: SendInput, options?: CallOptions): Promise<Sent>;
     /**
-     * Up to 500 messages in one call, which arrive in their order: far more a second than with a call for each. Gives for
+     * Up to 500 messages in one call, which arrive in their order: about twice as many a second as with a call for each. Gives for
      * each what `send` would, or `{ status: "refused", error }`. Repeated.
      */
     sendBatch(messages: readonly SendInput[], options?: CallOptions): Promise<SentBatch["results"]>;
