@@ -4,6 +4,7 @@ import { listAgents } from "./agent-list.ts";
 import { createAgentStore } from "./agent-store.ts";
 import type { EventLog } from "./event-log.ts";
 import { defaultMessaging, type Messaging } from "./messaging.ts";
+import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 
 export interface AgentsOptions {
@@ -57,6 +58,14 @@ export function createAgents(options: AgentsOptions): AgentsPort {
     if (profile === undefined) return [];
     return (await profileCapabilities?.(profile)) ?? [];
   }
+}
+
+/** `NOT_FOUND` where nobody is registered as this. */
+export async function mustBeRegistered(
+  { redis, keys }: { redis: Store["commands"]; keys: TenantKeys },
+  agentId: string,
+): Promise<void> {
+  if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
 }
 
 export function agentNotFound(agentId: string): KsiError {

@@ -4,7 +4,7 @@
  * told what was.
  */
 import type { Entry, Follow, Message } from "@ksi/contract";
-import { agentNotFound } from "./agents.ts";
+import { agentNotFound, mustBeRegistered } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import type { EventLog } from "./event-log.ts";
 import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
@@ -44,7 +44,6 @@ const noteMaxWaiting = 20_000;
 const noteDelayMs = 10;
 
 export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOptions): InboxFollows {
-  const { redis, keys } = context;
   const notes = createCoalescer<Note, undefined>({
     call: (all) => storeNotes(all),
     maxItems: noteMaxBatches,
@@ -69,7 +68,7 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
     async consume(agentId, after, signal) {
       const channel = channels.inbox(agentId);
       if (after !== undefined) {
-        await mustExist(agentId);
+        await mustBeRegistered(context, agentId);
         const follow = await log.follow<Message>(channel, { after, signal, accept: isAlive });
         return noting(follow, { agentId, isRepeat: () => false, signal });
       }
@@ -82,14 +81,10 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
       return noting(follow, { agentId, isRepeat: (id) => id === pending.first, signal });
     },
     async look(agentId, { lastEventId, from }, signal) {
-      await mustExist(agentId);
+      await mustBeRegistered(context, agentId);
       return await log.follow<Message>(channels.inbox(agentId), { after: lastEventId, from, signal });
     },
   };
-
-  async function mustExist(agentId: string): Promise<void> {
-    if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
-  }
 
   async function open(agentId: string): Promise<Pending> {
     const reply = (await openInboxScript(context, { agent_id: agentId })) as string[] | null;

@@ -1,6 +1,6 @@
 /** What is asked of an inbox's ledger beside following it: acknowledging, dead letters, and what time does to it. */
 import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/contract";
-import { agentNotFound } from "./agents.ts";
+import { agentNotFound, mustBeRegistered } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import {
   ackScript,
@@ -69,7 +69,7 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
     },
 
     async deadLetters(agentId, { after, limit }) {
-      if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
+      await mustBeRegistered(context, agentId);
       const { index, letters } = keys.deadLetters(agentId);
       const from = after ? `(${readPlace(after)}` : "-inf";
       const found = await redis.zrangebyscore(index, from, "+inf", "WITHSCORES", "LIMIT", 0, limit + 1);

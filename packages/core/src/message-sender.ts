@@ -4,6 +4,7 @@
  */
 import type { Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { agentNotFound } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import { createInboxScript, type InboxContext } from "./inbox-scripts.ts";
 import { channels } from "./redis/keys.ts";
@@ -107,7 +108,7 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
       return { id, recipients: Number(recipients), ...(to !== "" && { target: to }) };
     }
     case "no target":
-      return new KsiError("NOT_FOUND", `No agent is registered as ${target}. Register it first, or look at the list.`);
+      return agentNotFound(target ?? "");
     case "no agent":
       return new KsiError("NO_AGENT", "No agent that is online can do this.");
     case "full":

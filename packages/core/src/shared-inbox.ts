@@ -11,7 +11,7 @@ import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import type { Entry, Follow, Message } from "@ksi/contract";
 import type { KsiError } from "@ksi/contract/errors";
-import { agentNotFound } from "./agents.ts";
+import { agentNotFound, mustBeRegistered } from "./agents.ts";
 import type { EventLog } from "./event-log.ts";
 import { StoredEntry } from "./event-log-entry.ts";
 import { type Batches, ended, toFollow } from "./follow-of-batches.ts";
@@ -66,7 +66,7 @@ export function startSharedInboxes({ log, context, logger }: SharedInboxesOption
 
   return {
     async consume(agentId, prefetch, signal) {
-      if (!(await context.redis.exists(context.keys.agent(agentId)))) throw agentNotFound(agentId);
+      await mustBeRegistered(context, agentId);
       const open = () => startConsumer(agentId, prefetch, signal);
       return toFollow({ channel: channels.inbox(agentId), open, signal });
     },
