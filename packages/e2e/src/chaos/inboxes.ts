@@ -11,7 +11,7 @@ import { type MessageLoad, startMessageLoad } from "./inboxes/load.ts";
 import * as verdict from "./inboxes/verdict.ts";
 import { insist } from "./insist.ts";
 import { type ServerPart, startRedis, startServer, startWorker } from "./kills/parts.ts";
-import { type Part, supervise } from "./kills/supervised.ts";
+import { createSupervisor } from "./kills/supervised.ts";
 import { firehose, readChannel } from "./kills/verdict.ts";
 import type { ScenarioOptions, ScenarioReport } from "./scenario.ts";
 
@@ -36,11 +36,7 @@ export async function run({ seed, isLong, log }: ScenarioOptions): Promise<Scena
   const onFailure = (what: string) => void failures.push(what);
   await using stack = new AsyncDisposableStack();
   const { path: folder } = stack.use(await createTempFolder("ksi-inboxes-"));
-  async function own<P extends Part>(name: string, start: (before: P | undefined) => Promise<P>) {
-    const supervised = await supervise({ name, start, onFailure });
-    stack.defer(() => supervised.close());
-    return supervised;
-  }
+  const own = createSupervisor(stack, onFailure);
 
   const redis = await own("redis", () => startRedis(`${folder}/redis`));
   const env = {

@@ -11,7 +11,7 @@ import { breakThings, type FaultCounts, type Victims } from "./kills/faults.ts";
 import { type AcceptedRun, type Load, startLoad } from "./kills/load.ts";
 import { createNotes, type Notes } from "./kills/notes.ts";
 import { type ServerPart, startRedis, startServer, startWorker } from "./kills/parts.ts";
-import { type Part, type Supervised, supervise } from "./kills/supervised.ts";
+import { createSupervisor, type Supervised } from "./kills/supervised.ts";
 import * as verdict from "./kills/verdict.ts";
 import type { ScenarioOptions, ScenarioReport } from "./scenario.ts";
 
@@ -86,11 +86,7 @@ interface Setting {
 async function setStage({ size, stack, onFailure }: Setting): Promise<Stage> {
   const { path: folder } = stack.use(await createTempFolder("ksi-kills-"));
   const claude = stack.use(await createClaudeStandIn());
-  async function own<P extends Part>(name: string, start: (before: P | undefined) => Promise<P>) {
-    const supervised = await supervise({ name, start, onFailure });
-    stack.defer(() => supervised.close());
-    return supervised;
-  }
+  const own = createSupervisor(stack, onFailure);
 
   const redis = await own("redis", () => startRedis(`${folder}/redis`));
   const env = {

@@ -36,11 +36,20 @@ export interface SupervisedOptions<P extends Part> {
   readonly onFailure: (what: string) => void;
 }
 
+/** Supervises parts until the stack is disposed. */
+export function createSupervisor(stack: AsyncDisposableStack, onFailure: (what: string) => void) {
+  return async <P extends Part>(name: string, start: SupervisedOptions<P>["start"]): Promise<Supervised<P>> => {
+    const supervised = await supervise({ name, start, onFailure });
+    stack.defer(() => supervised.close());
+    return supervised;
+  };
+}
+
 const retryMs = 250;
 /** A part that needs longer is not coming back: even with Redis away for a while, others start within seconds. */
 const startDeadlineMs = 60_000;
 
-export async function supervise<P extends Part>(options: SupervisedOptions<P>): Promise<Supervised<P>> {
+async function supervise<P extends Part>(options: SupervisedOptions<P>): Promise<Supervised<P>> {
   const { name, start, onFailure } = options;
   let state: "up" | "stopped" | "down" = "up";
   let part = await launch(undefined);
