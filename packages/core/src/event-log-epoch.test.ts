@@ -1,6 +1,6 @@
 import { cp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { createTempFolder } from "@ksi/testing";
+import { createTempFolder, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { type Store, startStore } from "./redis/store.ts";
 import { type FreshLog, startFreshLog, take } from "./testing/fresh-log.ts";
@@ -96,9 +96,9 @@ interface Connected extends AsyncDisposable {
 interface World extends Connected {
   /** One more process. */
   connect(): Promise<Connected>;
-  /** Remembers Redis's files as they are. */
+  /** Remembers Redis's files, with all that was written so far. */
   save(): Promise<void>;
-  /** Kills Redis, and starts it with the files that it left, or those that were saved. */
+  /** Kills Redis when its files have all, and starts it with them, or with those that were saved. */
   restart(files?: { from: "saved" }): Promise<void>;
 }
 
@@ -121,11 +121,20 @@ async function startWorld(settings: readonly string[]): Promise<World> {
   };
   const connected = await connect();
   const files = "appendonlydir";
+  // With everysec a write waits in Redis's memory for as long as the sync of earlier ones takes, up to 2 s.
+  const written = () =>
+    until(async () => (await connected.store.commands.info("persistence")).includes("aof_buffer_length:0\r\n"), {
+      message: "Redis's files have all that was written",
+    });
   return {
     ...connected,
     connect,
-    save: () => cp(join(folder.path, files), join(saved.path, files), { recursive: true }),
+    async save() {
+      await written();
+      await cp(join(folder.path, files), join(saved.path, files), { recursive: true });
+    },
     async restart(from) {
+      await written();
       redis.signal("SIGKILL");
       await redis.ended;
       if (from) {
