@@ -6,7 +6,7 @@ import type { ErrorCode } from "@ksi/contract/errors";
  */
 export const exitCode = {
   ok: 0,
-  /** The run was accepted and did not complete. */
+  /** The run was accepted and did not complete, or the agent that was asked could not do it. */
   runFailed: 1,
   /** The command line, or a value in it, is not what KSI takes. */
   usage: 2,
@@ -52,6 +52,7 @@ export const exitCodes = {
   NO_AGENT: exitCode.notFound,
   INBOX_FULL: exitCode.tryLater,
   LOOP_DETECTED: exitCode.conflict,
+  AGENT_FAILED: exitCode.runFailed,
   CANCELLED: exitCode.cancelled,
   HISTORY_TRIMMED: exitCode.historyTrimmed,
   STORE_UNAVAILABLE: exitCode.tryLater,

@@ -34,6 +34,8 @@ const callErrorCodes = [
   "INBOX_FULL",
   /** The message has passed through more hands than it may: agents are answering each other without end. */
   "LOOP_DETECTED",
+  /** The agent that was asked could not do it; `details.agent_error` is what it said. */
+  "AGENT_FAILED",
   /** The caller went away or asked to stop. */
   "CANCELLED",
   /** Events after the given cursor are no longer kept; after `details.oldest` one can go on. */
@@ -115,6 +117,8 @@ export interface ErrorDetails {
   run_id?: string;
   /** Of a message that was sent although its answer did not come in time. */
   message_id?: string;
+  /** What an agent answered in place of what it was asked for. */
+  agent_error?: { code?: string | undefined; message: string };
   /** What the agents that are online can do. */
   capabilities?: string[];
   /** The version that a key of the shared state has; 0 where it is not there. */

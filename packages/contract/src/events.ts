@@ -185,6 +185,7 @@ export const customEvent = z.object({
     capability: true,
     correlation_id: true,
     in_reply_to: true,
+    error: true,
     reply_to: true,
     expires_at: true,
     hops: true,

@@ -244,6 +244,24 @@ test("a request without an answer in time is a TIMEOUT that names the message, a
   await expect(asked).rejects.toMatchObject({ code: "CANCELLED" });
 });
 
+test("an answer that says why there is none is AGENT_FAILED for who waits, and a message for who does not", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: ["alice", "bob"] });
+  const question = { source: "user", target: "bob", event_type: "x.q", payload: 1, correlation_id: "c1" };
+  const asked = opened.port.request({ ...question, timeout_ms: 60_000 }).catch((thrown: unknown) => thrown);
+  await until(async () => (await read(opened.fresh, channels.inbox("bob"))).length === 1);
+  const error = { code: "NO_MONEY", message: "The account is empty." };
+  const answer = { source: "bob", event_type: "x.reply", payload: null, correlation_id: "c1", error };
+  await opened.port.send({ ...answer, target: "user" });
+  const [sent] = await read(opened.fresh, channels.inbox("bob"));
+  expect(await asked).toMatchObject({
+    code: "AGENT_FAILED",
+    message: "bob could not do it: The account is empty.",
+    details: { message_id: sent?.id, agent_error: error },
+  });
+  await opened.port.send({ ...answer, target: "alice" });
+  expect(await read(opened.fresh, channels.inbox("alice"))).toMatchObject([{ error, payload: null }]);
+});
+
 test("a message that has passed through too many hands is refused, and everybody can see it", async () => {
   await using opened = await startFreshMessages(redis.store, { messaging: { maxHops: 3 } });
   await opened.send(1, { hops: 3 });

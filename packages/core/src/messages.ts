@@ -1,6 +1,16 @@
 /** What agents and users send each other. */
 import { randomUUID } from "node:crypto";
-import type { AgentsPort, Follow, Message, MessagesPort, Replied, RequestInput, SendInput, Sent } from "@ksi/contract";
+import type {
+  AgentError,
+  AgentsPort,
+  Follow,
+  Message,
+  MessagesPort,
+  Replied,
+  RequestInput,
+  SendInput,
+  Sent,
+} from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { EventLog } from "./event-log.ts";
 import { newEvent } from "./event-log.ts";
@@ -152,6 +162,7 @@ export function startMessages(options: MessagesOptions): Messages {
     for await (const { event } of replies) {
       // A copy, and read by nobody else. What is left of it ends by itself.
       store.commands.del(keys.channel(channel)).catch(() => undefined);
+      if (event.error) throw agentFailed(sent.id, event.source, event.error);
       return { status: "replied", id: sent.id, reply: event };
     }
     store.commands.del(keys.request(sent.correlation_id ?? "")).catch(() => undefined);
@@ -187,6 +198,11 @@ export function startMessages(options: MessagesOptions): Messages {
     };
     return toFollow({ channel: follow.channel, open });
   }
+}
+
+function agentFailed(messageId: string, agentId: string, error: AgentError): KsiError {
+  const message = `${agentId} could not do it: ${error.message}`;
+  return new KsiError("AGENT_FAILED", message, { details: { message_id: messageId, agent_error: error } });
 }
 
 function toRefused(thrown: unknown) {

@@ -41,6 +41,7 @@ describe("every field has a limit and a message that names it", () => {
     correlation_id: [7, "", long(256)],
     in_reply_to: [7, "the-first"],
     reply_to: badNames,
+    error: [7, "no", {}, { code: "NO" }, { code: "no spaces", message: "" }, { message: long(4_097) }],
     ttl_ms: badTtls,
     hops: ["one", -1, 0.5, 1_000_001],
   };

@@ -67,10 +67,10 @@ export const messagesRouter = router({
         description:
           "To one agent, by `target` or by `capability`. The answer is the first message with the same " +
           "`correlation_id` (a new one unless given) to `reply_to`, or else to the source, which need not be registered " +
-          "for it. 408 where none came in time: the message stays sent. 409 where another request waits with this " +
+          "for it. 408 where none came in time: the message stays sent. 502 where the answer is an `error`. 409 where another request waits with this " +
           "`correlation_id`. Otherwise refused as a message is.",
         tags,
-        errorResponses: [404, 408, 409, 422, 429],
+        errorResponses: [404, 408, 409, 422, 429, 502],
       },
     })
     .input(requestInput)

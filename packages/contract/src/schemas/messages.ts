@@ -17,6 +17,17 @@ export const messageId = z.uuid("is not the id of a message");
 
 const correlationId = z.string().min(1).max(255);
 
+/** Why the sender of an answer could not do what it was asked for. */
+export const agentError = z.object({
+  /** For programs: letters, digits and `_ . : -`, 64 at most. */
+  code: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/, "must be 1 to 64 letters, digits or _ . : - and start with a letter")
+    .optional(),
+  /** For people: up to 4,096 characters. */
+  message: z.string().max(4_096),
+});
+
 const sendFields = z.object({
   /** Who sends: an agent's id or any name that says where it comes from. */
   source: agentId,
@@ -35,6 +46,8 @@ const sendFields = z.object({
   in_reply_to: messageId.optional(),
   /** The agent that an answer is to be sent to, where it is not the source. */
   reply_to: agentId.optional(),
+  /** In an answer: there is no result, and why. A `messages.request` that waits for it is then `AGENT_FAILED`. */
+  error: agentError.optional(),
   /** A message that is not acknowledged for so long expires. Default: it is kept as long as the history is. */
   ttl_ms: z.number().int().min(1).max(limits.ttlMsMax).optional(),
   /** How many messages led to this one: the `hops` of the message that it answers or passes on, plus one. */
@@ -67,6 +80,8 @@ export const message = z.object({
   correlation_id: correlationId.optional(),
   in_reply_to: z.string().optional(),
   reply_to: agentId.optional(),
+  /** In an answer that is none: why. */
+  error: agentError.optional(),
   /** When it expires, unless it was acknowledged before. */
   expires_at: timestamp.optional(),
   hops: z.number().int().optional(),
@@ -216,6 +231,7 @@ export const redriven = z.object({
   redriven: z.number().int(),
 });
 
+export type AgentError = z.infer<typeof agentError>;
 export type SendInput = z.infer<typeof sendInput>;
 export type RequestInput = z.infer<typeof requestInput>;
 export type RequestRequest = z.input<typeof requestInput>;

@@ -38,6 +38,7 @@ export const openAiErrors = {
   NO_AGENT: { status: 404, type: "invalid_request_error" },
   INBOX_FULL: { status: 429, type: "rate_limit_error" },
   LOOP_DETECTED: { status: 422, type: "invalid_request_error" },
+  AGENT_FAILED: { status: 502, type: "server_error" },
   CANCELLED: { status: 499, type: "invalid_request_error" },
   HISTORY_TRIMMED: { status: 412, type: "invalid_request_error" },
   STORE_UNAVAILABLE: { status: 503, type: "server_error", isRetryable: true },
