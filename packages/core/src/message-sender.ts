@@ -41,6 +41,13 @@ export interface MessageSenderOptions {
 const callMaxMessages = 200;
 const callMaxBytes = 1_048_576;
 const maxWaiting = 10_000;
+/**
+ * Inboxes and agents that one call of Redis deals with, which answers nobody else meanwhile. One message may take more: it
+ * is in all its places or in none.
+ */
+const callMaxWork = 5_000;
+/** Agents that are looked up at once; Lua's stack holds some thousand. */
+const lookedUpAtOnce = 1_000;
 /** The first answer to an idempotency key is kept for a day. */
 const idempotencyMs = 86_400_000;
 
@@ -53,14 +60,7 @@ export function createMessageSender({ context, maxPerMinute }: MessageSenderOpti
   };
 
   const { add } = createCoalescer<Encoded, Delivery>({
-    call: async (drafts) => {
-      const answers = (await sendScript(
-        context,
-        common,
-        drafts.flatMap(({ args }) => args),
-      )) as string[][];
-      return answers.map((answer, i) => toDelivery(answer, drafts[i]?.draft));
-    },
+    call: sendAll,
     maxItems: callMaxMessages,
     maxBytes: callMaxBytes,
     bytesOf: ({ args }) => args[1]?.length ?? 0,
@@ -68,6 +68,23 @@ export function createMessageSender({ context, maxPerMinute }: MessageSenderOpti
   });
 
   return { send: (draft) => add({ draft, args: encode(draft) }) };
+
+  /** In as many script calls as it takes: one carries out only so much. What was sent stays sent when a later one fails. */
+  async function sendAll(drafts: readonly Encoded[]): Promise<(Delivery | KsiError)[]> {
+    const answers: (Delivery | KsiError)[] = [];
+    while (answers.length < drafts.length) {
+      const rest = drafts.slice(answers.length);
+      try {
+        const args = rest.flatMap((draft) => draft.args);
+        const some = (await sendScript(context, common, args)) as string[][];
+        answers.push(...some.map((answer, i) => toDelivery(answer, rest[i]?.draft)));
+      } catch (thrown) {
+        const error = KsiError.from(thrown);
+        return [...answers, ...rest.map(() => error)];
+      }
+    }
+    return answers;
+  }
 
   function encode({ message, expiresAtMs, idempotency, awaited }: Draft): string[] {
     const { id, source, target, capability, correlation_id, ...rest } = message;
@@ -132,28 +149,37 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
 /**
  * REST, of each message: its JSON before and after the target, id, source, way (direct, capability, broadcast), address
  * (target, or capabilities one a line), when it expires, correlation id, and as JSON, key and hash of its idempotency, who
- * waits for an answer, and how long (ms). Gives one list a message: what became of it, and facts (see `toDelivery`).
+ * waits for an answer, and how long (ms). Gives one list a message: what became of it, and facts (see `toDelivery`). Those
+ * behind the last list are not begun: enough was done for one call.
  * Events: the messages; message.delivered for the answer to a request; message.dead for inboxes that a broadcast found full; message.blocked.
  */
 const sendScript = createInboxScript(
   ["bus", "everybody", "max_per_minute"],
   `
 local firehose = ksi_key(env, 'firehose')
+local work = 0
 
 -- The online agent with the most of the capabilities, and of those the one used the longest ago.
 local function choose(capabilities, source, turn)
-  local counts = {}
+  local able, counts = {}, {}
   for capability in string.gmatch(capabilities, '[^\\n]+') do
     for _, agent_id in ipairs(redis.call('SMEMBERS', ksi_key(env, 'can', capability))) do
-      if agent_id ~= source then counts[agent_id] = (counts[agent_id] or 0) + 1 end
+      work = work + 1
+      if agent_id ~= source then
+        if not counts[agent_id] then able[#able + 1] = agent_id end
+        counts[agent_id] = (counts[agent_id] or 0) + 1
+      end
     end
   end
   local best, most, last
-  for agent_id, count in pairs(counts) do
-    if (not most or count >= most) and redis.call('ZSCORE', ksi_key(env, 'online'), agent_id) then
-      local used = tonumber(redis.call('ZSCORE', ksi_key(env, 'used'), agent_id) or 0)
-      local is_better = not most or count > most or used < last or (used == last and agent_id < best)
-      if is_better then best, most, last = agent_id, count, used end
+  for first = 1, #able, ${lookedUpAtOnce} do
+    local some = { unpack(able, first, math.min(first + ${lookedUpAtOnce} - 1, #able)) }
+    local online = redis.call('ZMSCORE', ksi_key(env, 'online'), unpack(some))
+    local used_at = redis.call('ZMSCORE', ksi_key(env, 'used'), unpack(some))
+    for i, agent_id in ipairs(some) do
+      local count, used = counts[agent_id], tonumber(used_at[i] or 0)
+      local is_better = not most or count > most or (count == most and (used < last or (used == last and agent_id < best)))
+      if online[i] and is_better then best, most, last = agent_id, count, used end
     end
   end
   if best then redis.call('ZADD', ksi_key(env, 'used'), string.format('%.0f', env.now_us + turn), best) end
@@ -216,6 +242,7 @@ local function send(m, turn)
     recipients = 1
   else
     for _, agent_id in ipairs(redis.call('ZRANGE', ksi_key(env, 'agents'), 0, -1)) do
+      work = work + 1
       if agent_id ~= m.source then
         if ksi_is_full(env, agent_id) then
           ksi_bury(env, agent_id, m.id, fact, 'inbox_full', json)
@@ -242,6 +269,7 @@ local answers = {}
 local fields = { 'before', 'after', 'id', 'source', 'way', 'address', 'expires', 'correlation_id', 'correlation_json',
   'idempotency_key', 'hash', 'awaited_by', 'timeout_ms' }
 for i = REST, #ARGV, #fields do
+  if work >= ${callMaxWork} then break end
   local m = {}
   for j, name in ipairs(fields) do m[name] = ARGV[i + j - 1] end
   answers[#answers + 1] = send(m, #answers)
