@@ -21,6 +21,9 @@ import { eventLogLua } from "./event-log-lua.ts";
 import type { Messaging } from "./messaging.ts";
 import { channels, type TenantKeys } from "./redis/keys.ts";
 
+/** Messages that one call of Redis buries because the channel cannot keep them. */
+const mostDeaths = 1_000;
+
 export const inboxLua = `${eventLogLua}
 -- The time of events is that of the process, as everywhere; what is compared is Redis' own.
 local function ksi_open_inboxes(epoch_key, log_terms, inbox_terms, seed, timestamp)
@@ -149,12 +152,13 @@ local function ksi_cap_inbox(env, agent_id, number)
   local max = tonumber(env.log.max)
   if redis.call('XLEN', inbox) <= max then return end
   local cut = env.log.epoch .. '-' .. string.format('%.0f', number - max + 1)
-  for _ = 1, 1000 do
+  for deaths = 0, ${mostDeaths} do
     local id, fact = ksi_oldest(env, agent_id)
     if not id then break end
     local is_here = string.match(fact.entry, '^%d+') == env.log.epoch
     if is_here and ksi_number(fact.entry) > number - max then break end
-    if not is_here then
+    -- After a cap that was lowered there may be more than one call can bury: the rest is for the next ones.
+    if not is_here or deaths == ${mostDeaths} then
       cut = fact.entry
       break
     end

@@ -228,6 +228,23 @@ test("a message that the inbox cannot keep any more is a dead letter, never lost
   expect(dead_letters).toMatchObject([{ message: { id: stuck, payload: -1 }, reason: "overtaken" }]);
 });
 
+test("of an inbox whose channel was made much shorter nothing is lost, however much of it nobody has acknowledged", async () => {
+  await using bob = await startFreshMessages(redis.store);
+  const count = 1_300;
+  await Promise.all(Array.from({ length: count }, (_, n) => bob.send(n)));
+  await using short = await startFreshMessages(redis.store, { maxEvents: 100, tenant: bob.fresh.tenant, agents: [] });
+  // The channel is cut once in so many messages.
+  await Promise.all(Array.from({ length: 64 }, (_, i) => short.send(count + i)));
+  const letters = await bob.port.deadLetters({ agent_id: "bob", limit: 500 });
+  expect(letters.dead_letters.map(({ message, reason }) => [message.payload, reason])).toEqual(
+    Array.from({ length: 500 }, (_, n) => [n, "overtaken"]),
+  );
+  const inbox = await bob.inbox();
+  const kept = payloads(await take(inbox, count + 64 - 1_000));
+  expect(kept).toEqual(Array.from({ length: count + 64 - 1_000 }, (_, i) => 1_000 + i));
+  await inbox.return?.();
+});
+
 test("what is older than the history keeps expires before it is trimmed", async () => {
   await using bob = await startFreshMessages(redis.store);
   const ids = [await bob.send(1), await bob.send(2), await bob.send(3)];
