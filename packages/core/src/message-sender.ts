@@ -221,7 +221,7 @@ local function send(m, turn)
     if not target then return { 'no agent' } end
   end
   local is_answer = m.way == 'direct' and m.awaited_by == '' and m.correlation_id ~= ''
-    and redis.call('GET', ksi_key(env, 'request', m.correlation_id)) == target
+    and string.match(redis.call('GET', ksi_key(env, 'request', m.correlation_id)) or '', '^%S+') == target
   if m.way == 'direct' and not is_answer and not ksi_exists(env, target) then return { 'no target' } end
   if m.way ~= 'broadcast' and not is_answer and ksi_is_full(env, target) then return { 'full', target } end
   local wait = too_many(m.source, target)
@@ -257,7 +257,9 @@ local function send(m, turn)
   ksi_append(env.log, json, { bus, firehose })
 
   if m.awaited_by ~= '' then
-    redis.call('SET', ksi_key(env, 'request', m.correlation_id), m.awaited_by, 'PX', m.timeout_ms)
+    -- The answer to an earlier request, whose asker died before it had it.
+    redis.call('DEL', ksi_key(env, 'reply', m.correlation_id))
+    redis.call('SET', ksi_key(env, 'request', m.correlation_id), m.awaited_by .. ' ' .. m.id, 'PX', m.timeout_ms)
   end
   if m.idempotency_key ~= '' then
     redis.call('SET', m.idempotency_key, m.hash .. ' ' .. m.id .. ' ' .. target .. ' ' .. recipients, 'PX', ${idempotencyMs})

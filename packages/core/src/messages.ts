@@ -21,6 +21,7 @@ import { startInboxLedger } from "./inbox-ledger.ts";
 import { inboxTerms } from "./inbox-lua.ts";
 import type { InboxContext } from "./inbox-scripts.ts";
 import type { Logger } from "./logger.ts";
+import { createLuaScript } from "./lua-script.ts";
 import { readHistory } from "./message-history.ts";
 import { createMessageSender, type Draft } from "./message-sender.ts";
 import type { Messaging } from "./messaging.ts";
@@ -85,7 +86,7 @@ export function startMessages(options: MessagesOptions): Messages {
       await refuseLoops(message);
       const awaited = { by: message.reply_to ?? message.source, timeoutMs: timeout_ms };
       const { id } = await deliver({ ...draft, message, awaited });
-      return await waitForReply({ ...message, id }, { timeout_ms, signal });
+      return await waitForReply({ ...message, id }, { timeout_ms, signal, by: awaited.by });
     },
 
     history: (input) => readHistory(log, input),
@@ -155,20 +156,34 @@ export function startMessages(options: MessagesOptions): Messages {
     throw new KsiError("LOOP_DETECTED", message);
   }
 
-  async function waitForReply(sent: Message, { timeout_ms, signal }: Waiting): Promise<Replied> {
+  async function waitForReply(sent: Message, { timeout_ms, signal, by }: Waiting): Promise<Replied> {
     using limit = startTimeLimit(timeout_ms, signal);
     const channel = channels.reply(sent.correlation_id ?? "");
-    const replies = await log.follow<Message>(channel, { from: "oldest", signal: limit.signal });
-    for await (const { event } of replies) {
-      // A copy, and read by nobody else. What is left of it ends by itself.
-      store.commands.del(keys.channel(channel)).catch(() => undefined);
-      if (event.error) throw agentFailed(sent.id, event.source, event.error);
-      return { status: "replied", id: sent.id, reply: event };
+    try {
+      const replies = await log.follow<Message>(channel, { from: "oldest", signal: limit.signal });
+      for await (const { event } of replies) {
+        // A copy, and read by nobody else. What is left of it ends by itself.
+        store.commands.del(keys.channel(channel)).catch(() => undefined);
+        return toReplied(sent, event);
+      }
+    } catch (thrown) {
+      giveUp(sent, by).catch(() => undefined);
+      throw thrown;
     }
-    store.commands.del(keys.request(sent.correlation_id ?? "")).catch(() => undefined);
+    const given = giveUp(sent, by).catch(() => undefined);
     if (signal?.aborted) throw new KsiError("CANCELLED", "The call was cancelled.", { cause: signal.reason });
+    const late = await given;
+    if (late) return toReplied(sent, late);
     const message = `No answer came within ${timeout_ms} ms. The message stays sent.`;
     throw new KsiError("TIMEOUT", message, { details: { message_id: sent.id } });
+  }
+
+  /** From now on an answer is a message like any other. One that came before that, and was only not heard yet, is given. */
+  async function giveUp({ id, correlation_id = "" }: Message, by: string): Promise<Message | undefined> {
+    const key = keys.request(correlation_id);
+    if ((await giveUpScript.run(store.commands, [key], [`${by} ${id}`])) === 1) return undefined;
+    const { entries } = await log.page<Message>(channels.reply(correlation_id), { limit: 1 });
+    return entries[0]?.event;
   }
 
   /** The same follow; as long as it is iterated, the agent is online. */
@@ -200,9 +215,12 @@ export function startMessages(options: MessagesOptions): Messages {
   }
 }
 
-function agentFailed(messageId: string, agentId: string, error: AgentError): KsiError {
-  const message = `${agentId} could not do it: ${error.message}`;
-  return new KsiError("AGENT_FAILED", message, { details: { message_id: messageId, agent_error: error } });
+/** `AGENT_FAILED` where it says why there is none. */
+function toReplied({ id }: Message, reply: Message): Replied {
+  const { source, error } = reply;
+  if (!error) return { status: "replied", id, reply };
+  const details = { message_id: id, agent_error: error };
+  throw new KsiError("AGENT_FAILED", `${source} could not do it: ${error.message}`, { details });
 }
 
 function toRefused(thrown: unknown) {
@@ -212,7 +230,17 @@ function toRefused(thrown: unknown) {
 interface Waiting {
   readonly timeout_ms: RequestInput["timeout_ms"];
   readonly signal: AbortSignal | undefined;
+  /** Whom the answer goes to. */
+  readonly by: string;
 }
+
+/**
+ * Ends the wait of one request, and not that of a later one with the same correlation id. KEYS: 1 request. ARGV: 1 its
+ * value. Returns 1, or 0 where it was answered or its time was over. No events.
+ */
+const giveUpScript = createLuaScript(`
+return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
+`);
 
 function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
   const now = Date.now();

@@ -87,7 +87,7 @@ export interface TenantKeys {
   deadLetters(agentId: string): { readonly index: string; readonly letters: string };
   /** STRING with a time to live: the message that a sender's idempotency key sent first. */
   sentMessage(key: string): string;
-  /** STRING with a time to live: who waits for the answer with this correlation id. */
+  /** STRING with a time to live: who waits for the answer with this correlation id, a blank, and the id of the request. */
   request(correlationId: string): string;
   /** STRING with a time to live: how many messages two agents (`one:other`, in order) have sent each other. */
   messageRate(pair: string): string;
