@@ -1,16 +1,6 @@
 /** What agents and users send each other. */
 import { randomUUID } from "node:crypto";
-import type {
-  AgentError,
-  AgentsPort,
-  Follow,
-  Message,
-  MessagesPort,
-  Replied,
-  RequestInput,
-  SendInput,
-  Sent,
-} from "@ksi/contract";
+import type { AgentsPort, Follow, Message, MessagesPort, SendInput, Sent } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import type { EventLog } from "./event-log.ts";
 import { newEvent } from "./event-log.ts";
@@ -21,8 +11,8 @@ import { startInboxLedger } from "./inbox-ledger.ts";
 import { inboxTerms } from "./inbox-lua.ts";
 import type { InboxContext } from "./inbox-scripts.ts";
 import type { Logger } from "./logger.ts";
-import { createLuaScript } from "./lua-script.ts";
 import { readHistory } from "./message-history.ts";
+import { createReplies } from "./message-replies.ts";
 import { createMessageSender, type Draft } from "./message-sender.ts";
 import type { Messaging } from "./messaging.ts";
 import type { Presence } from "./presence.ts";
@@ -30,7 +20,6 @@ import { channels } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 import { createRepeatedWarning } from "./repeated-warning.ts";
 import { startSharedInboxes } from "./shared-inbox.ts";
-import { startTimeLimit } from "./time-limit.ts";
 
 export interface MessagesOptions {
   readonly store: Pick<Store, "commands" | "keys">;
@@ -67,6 +56,7 @@ export function startMessages(options: MessagesOptions): Messages {
   const follows = createInboxFollows({ log, context, onNoteFailed });
   const shared = startSharedInboxes({ log, context, logger });
   const ledger = startInboxLedger({ context, logger });
+  const replies = createReplies({ store, keys, log });
 
   const port: MessagesPort = {
     send,
@@ -86,7 +76,11 @@ export function startMessages(options: MessagesOptions): Messages {
       await refuseLoops(message);
       const awaited = { by: message.reply_to ?? message.source, timeoutMs: timeout_ms };
       const { id } = await deliver({ ...draft, message, awaited });
-      return await waitForReply({ ...message, id }, { timeout_ms, signal, by: awaited.by });
+      return await replies.wait(
+        { id, correlation_id: message.correlation_id ?? "", by: awaited.by },
+        timeout_ms,
+        signal,
+      );
     },
 
     history: (input) => readHistory(log, input),
@@ -156,36 +150,6 @@ export function startMessages(options: MessagesOptions): Messages {
     throw new KsiError("LOOP_DETECTED", message);
   }
 
-  async function waitForReply(sent: Message, { timeout_ms, signal, by }: Waiting): Promise<Replied> {
-    using limit = startTimeLimit(timeout_ms, signal);
-    const channel = channels.reply(sent.correlation_id ?? "");
-    try {
-      const replies = await log.follow<Message>(channel, { from: "oldest", signal: limit.signal });
-      for await (const { event } of replies) {
-        // A copy, and read by nobody else. What is left of it ends by itself.
-        store.commands.del(keys.channel(channel)).catch(() => undefined);
-        return toReplied(sent, event);
-      }
-    } catch (thrown) {
-      giveUp(sent, by).catch(() => undefined);
-      throw thrown;
-    }
-    const given = giveUp(sent, by).catch(() => undefined);
-    if (signal?.aborted) throw new KsiError("CANCELLED", "The call was cancelled.", { cause: signal.reason });
-    const late = await given;
-    if (late) return toReplied(sent, late);
-    const message = `No answer came within ${timeout_ms} ms. The message stays sent.`;
-    throw new KsiError("TIMEOUT", message, { details: { message_id: sent.id } });
-  }
-
-  /** From now on an answer is a message like any other. One that came before that, and was only not heard yet, is given. */
-  async function giveUp({ id, correlation_id = "" }: Message, by: string): Promise<Message | undefined> {
-    const key = keys.request(correlation_id);
-    if ((await giveUpScript.run(store.commands, [key], [`${by} ${id}`])) === 1) return undefined;
-    const { entries } = await log.page<Message>(channels.reply(correlation_id), { limit: 1 });
-    return entries[0]?.event;
-  }
-
   /** The same follow; as long as it is iterated, the agent is online. */
   function present(agentId: string, follow: Follow<Message>): Follow<Message> {
     const open = () => {
@@ -215,32 +179,9 @@ export function startMessages(options: MessagesOptions): Messages {
   }
 }
 
-/** `AGENT_FAILED` where it says why there is none. */
-function toReplied({ id }: Message, reply: Message): Replied {
-  const { source, error } = reply;
-  if (!error) return { status: "replied", id, reply };
-  const details = { message_id: id, agent_error: error };
-  throw new KsiError("AGENT_FAILED", `${source} could not do it: ${error.message}`, { details });
-}
-
 function toRefused(thrown: unknown) {
   return { status: "refused" as const, error: KsiError.from(thrown).toJSON() };
 }
-
-interface Waiting {
-  readonly timeout_ms: RequestInput["timeout_ms"];
-  readonly signal: AbortSignal | undefined;
-  /** Whom the answer goes to. */
-  readonly by: string;
-}
-
-/**
- * Ends the wait of one request, and not that of a later one with the same correlation id. KEYS: 1 request. ARGV: 1 its
- * value. Returns 1, or 0 where it was answered or its time was over. No events.
- */
-const giveUpScript = createLuaScript(`
-return redis.call('GET', KEYS[1]) == ARGV[1] and redis.call('DEL', KEYS[1]) or 0
-`);
 
 function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
   const now = Date.now();
