@@ -1,6 +1,7 @@
 import { KsiError } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import { createKsiClient, type KsiClient, type ReceivedMessage } from "./index.ts";
 import { aMessage, type FakeDaemon, startFakeDaemon } from "./testing/fake-daemon.ts";
 
@@ -172,24 +173,93 @@ test("a message whose reply is refused is acknowledged, and whoever waits no mor
   expect(errors).toEqual([["LOOP_DETECTED", 2]]);
 });
 
-test("a message whose handler throws is told and not acknowledged, and the others go on", async () => {
+test("a message whose handler throws is told, handled again later, and holds up no other", async () => {
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   const bob = await ksi.agents.join({ agent_id: "bob" });
   daemon.inbox.append(...messages(1, 3));
   const errors: unknown[] = [];
   const stop = new AbortController();
+  let busy = 0;
+  let tries = 0;
   const handling = bob.handle(
-    ({ payload }) => {
-      if (payload === 2) throw new Error("I cannot do 2.");
+    async ({ payload }) => {
+      expect(++busy).toBe(1);
+      await Promise.resolve();
+      busy--;
+      if (payload === 2 && ++tries < 3) throw new Error("I cannot do 2.");
     },
     { signal: stop.signal, onError: (error, { payload }) => errors.push([String(error), payload]) },
   );
-  await until(() => ackedIds(daemon).length === 2);
+  await until(() => ackedIds(daemon).length === 3);
   stop.abort();
   await handling;
-  expect(ackedIds(daemon)).toEqual([aMessage(1).id, aMessage(3).id]);
-  expect(errors).toEqual([["Error: I cannot do 2.", 2]]);
+  expect(ackedIds(daemon)).toEqual([1, 3, 2].map((number) => aMessage(number).id));
+  expect(errors).toEqual(Array(2).fill(["Error: I cannot do 2.", 2]));
+});
+
+test("a message that waits to be handled again is left unacknowledged when the loop ends", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const bob = await ksi.agents.join({ agent_id: "bob" });
+  daemon.inbox.append(aMessage(1));
+  const stop = new AbortController();
+  let tries = 0;
+  await bob.handle(
+    () => {
+      tries++;
+      throw new Error("Not today.");
+    },
+    { signal: stop.signal, onError: () => stop.abort() },
+  );
+  expect(tries).toBe(1);
+  expect(daemon.acked).toEqual([]);
+});
+
+test("what a handler throws is the answer of whoever asked, and ends no loop", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const bob = await ksi.agents.join({ agent_id: "bob" });
+  const asked = { correlation_id: "c" };
+  daemon.inbox.append(aMessage(1, asked), aMessage(2, asked), aMessage(3, asked));
+  const stop = new AbortController();
+  const thrown = [new KsiError("RATE_LIMITED", "Too many."), new Error("Something broke."), "just words"];
+  const handling = bob.handle(
+    ({ payload }) => {
+      throw thrown[Number(payload) - 1];
+    },
+    { signal: stop.signal },
+  );
+  await until(() => ackedIds(daemon).length === 3);
+  stop.abort();
+  await handling;
+  const answer = { source: "bob", target: "alice", event_type: "x.reply", payload: null, ...asked, hops: 1 };
+  expect(daemon.sent).toMatchObject([
+    { ...answer, in_reply_to: aMessage(1).id, error: { code: "RATE_LIMITED", message: "Too many." } },
+    { ...answer, in_reply_to: aMessage(2).id, error: { message: "Something broke." } },
+    { ...answer, in_reply_to: aMessage(3).id, error: { message: "just words" } },
+  ]);
+});
+
+test("a handler with a schema is given what that makes of a payload, and none that does not fit", async () => {
+  await using daemon = await startFakeDaemon();
+  await using ksi = connect(daemon);
+  const bob = await ksi.agents.join({ agent_id: "bob" });
+  daemon.inbox.append(
+    aMessage(1, { payload: { due: "2026-11-21" } }),
+    aMessage(2, { payload: { due: 7 }, correlation_id: "c" }),
+    aMessage(3, { payload: { due: "2026-11-22" }, reply_to: "carol" }),
+  );
+  const stop = new AbortController();
+  const schema = z.object({ due: z.string().transform((text) => new Date(text)) });
+  const handling = bob.handle(({ payload }) => payload.due.toISOString(), { schema, signal: stop.signal });
+  await until(() => ackedIds(daemon).length === 3);
+  stop.abort();
+  await handling;
+  expect(daemon.sent).toMatchObject([
+    { target: "alice", error: { code: "INVALID_INPUT", message: expect.stringContaining("due: ") } },
+    { target: "carol", payload: "2026-11-22T00:00:00.000Z" },
+  ]);
 });
 
 test("without onError the first throw ends the loop, once the handlers that had begun are done", async () => {
@@ -370,16 +440,18 @@ test("an inbox is asked for as it was meant: consumed, looked at, or gone on wit
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   daemon.inbox.append(...messages(1, 6));
-  const inbox = ksi.agents.inbox("bob", { onGap: () => {} });
+  const gaps: unknown[] = [];
+  const inbox = ksi.agents.inbox("bob", { onGap: (gap) => gaps.push(gap) });
   for await (const { payload } of inbox) if (payload === 2) break;
   daemon.inbox.trim(2);
   for await (const { payload } of inbox) if (payload === 5) break;
+  expect(gaps).toMatchObject([{ after: expect.stringMatching(/\.2$/), reason: "trimmed" }]);
   for await (const _ of ksi.agents.inbox("bob", { from: "oldest" })) break;
   const consumer = { agent_id: "bob", mode: "each", prefetch: 100 };
   expect(daemon.followed).toEqual([
     consumer,
     { ...consumer, lastEventId: expect.stringMatching(/\.2$/) },
-    { ...consumer, lastEventId: expect.stringMatching(/\.4$/) },
+    consumer,
     { ...consumer, from: "oldest" },
   ]);
 });

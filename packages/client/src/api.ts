@@ -10,6 +10,7 @@ import type {
   EventFilter,
   Health,
   Heartbeat,
+  Json,
   KsiEvent,
   Message,
   MessagesPage,
@@ -22,7 +23,6 @@ import type {
   Redriven,
   Registered,
   RegisterRequest,
-  Replied,
   RequestRequest,
   Run,
   RunsPage,
@@ -35,12 +35,6 @@ import type {
   SessionsPage,
   ShutdownOutput,
   SpawnRequest,
-  StateDeleted,
-  StateDeleteInput,
-  StateEntry,
-  StatePage,
-  StateSet,
-  StateSetInput,
   SystemStatus,
   Unregistered,
 } from "@ksi/contract";
@@ -53,8 +47,11 @@ import type { Fetch } from "./guarded-fetch.ts";
 import type { InboxOptions } from "./inbox.ts";
 import type { CallsOver } from "./links.ts";
 import type { OutputSchema } from "./output-schema.ts";
+import type { WithPayload, WithPayloads } from "./payload.ts";
+import type { Answered, RequestOptions } from "./request.ts";
 import type { CancelOptions, RunHandle } from "./run.ts";
 import type { Connection, WebSocketClass } from "./socket.ts";
+import type { StateCalls } from "./state.ts";
 
 export interface KsiClientOptions {
   /** Where the daemon listens, such as `http://127.0.0.1:8000`; with a path if a proxy serves it under one. */
@@ -156,19 +153,25 @@ export interface KsiClient extends AsyncDisposable {
      * either to every registered agent but the source. Without an `idempotency_key` of yours it gets a random one, so it
      * is repeated and never sent twice. `INBOX_FULL`, `RATE_LIMITED` and `LOOP_DETECTED` refuse it.
      */
-    send(input: SendInput, options?: CallOptions): Promise<Sent>;
+    send<P>(input: WithPayload<SendInput, P>, options?: CallOptions): Promise<Sent>;
     /**
      * Up to 500 messages in one call, which arrive in their order: about twice as many a second as with a call for each. Gives for
      * each what `send` would, or `{ status: "refused", error }`. Repeated.
      */
-    sendBatch(messages: readonly SendInput[], options?: CallOptions): Promise<SentBatch["results"]>;
+    sendBatch<Payloads extends readonly unknown[]>(
+      messages: WithPayloads<SendInput, Payloads>,
+      options?: CallOptions,
+    ): Promise<SentBatch["results"]>;
     /**
      * Sends, and waits up to `timeout_ms` (default 30 s, at most 10 min) for the first answer: a message with the same
      * `correlation_id` to the source, which need not be registered for it. `TIMEOUT` where none came; the message stays
-     * sent, and `details.message_id` names it. From 50 s on it waits over the WebSocket, since what is between may end
+     * sent, and `details.message_id` names it. `AGENT_FAILED` where the answer is an error: `details.agent_error`. From 50 s on it waits over the WebSocket, since what is between may end
      * an HTTP request that stays silent for a minute.
      */
-    request(input: RequestRequest, options?: CallOptions): Promise<Replied>;
+    request<P, Answer = Json>(
+      input: WithPayload<RequestRequest, P>,
+      options?: RequestOptions<Answer>,
+    ): Promise<Answered<Answer>>;
     /** Direct ones and broadcasts that match each filter, oldest first. With filters a page may be short and have a `next`. */
     history(input?: Inputs["messages"]["history"], options?: CallOptions): Promise<MessagesPage>;
     /** These are not delivered again, to any consumer of the inbox. Repeated. */
@@ -184,19 +187,7 @@ export interface KsiClient extends AsyncDisposable {
     redrive(input: RedriveInput, options?: CallOptions): Promise<Redriven>;
   };
   /** JSON that agents share, by namespace and key. */
-  readonly state: {
-    /** `NOT_FOUND` where the key is not there. */
-    get(namespace: string, key: string, options?: CallOptions): Promise<StateEntry>;
-    /**
-     * With `if_version` it is set only if the key has that version (0: is not there); `CONFLICT` has the version that it
-     * has in `details.version`. Never repeated: after a lost answer (`CONNECTION_LOST`) the version tells what happened.
-     */
-    set(input: StateSetInput, options?: CallOptions): Promise<StateSet>;
-    /** As `set`; `NOT_FOUND` where the key is not there. */
-    delete(input: StateDeleteInput, options?: CallOptions): Promise<StateDeleted>;
-    /** Keys without their values, in order. `next` of the answer is `after` of the next page. */
-    list(input: Inputs["state"]["list"], options?: CallOptions): Promise<StatePage>;
-  };
+  readonly state: StateCalls;
   readonly profiles: {
     /** Presets for runs and agents, and files that are none. */
     list(options?: CallOptions): Promise<ProfilesList>;
@@ -206,7 +197,7 @@ export interface KsiClient extends AsyncDisposable {
     /** The firehose: every change of state and every message, but no text of runs. From now on unless told otherwise. */
     subscribe(filter?: EventFilter, options?: FollowOptions): EventStream<KsiEvent>;
     /** Publishes an event of your own, whose type starts with `x.`. */
-    publish(input: PublishInput, options?: CallOptions): Promise<Published>;
+    publish<P>(input: WithPayload<PublishInput, P>, options?: CallOptions): Promise<Published>;
   };
   readonly system: {
     status(options?: CallOptions): Promise<SystemStatus>;

@@ -53,11 +53,11 @@ test("streams and the raw client are typed by the contract", () => {
 });
 
 declare const bob: AgentHandle;
+declare const message: ReceivedMessage;
 
 test("an agent's messages can be acknowledged and answered, and what it sends has no source of its own", () => {
   expectTypeOf(bob.inbox).returns.toEqualTypeOf<EventStream<ReceivedMessage>>();
   expectTypeOf<ReceivedMessage>().toExtend<Message>();
-  expectTypeOf<ReceivedMessage["reply"]>().parameter(0).toEqualTypeOf<Json>();
   void bob.send({ capability: ["sum", "math"], event_type: "x.sum", payload: [1, 2] });
   void bob.request({ target: "carol", event_type: "x.sum", payload: [1, 2], timeout_ms: 1_000 });
   // @ts-expect-error: the agent is the source
@@ -83,8 +83,70 @@ test("a shared inbox has no place to resume at, and its own limit", () => {
   void bob.inbox({ prefetch: 10 });
 });
 
+interface Task {
+  title: string;
+  steps: readonly { name: string; minutes?: number }[];
+}
+declare const task: Task;
+const taskSchema = z.object({ title: z.string(), due: z.string().transform((due) => new Date(due)) });
+
+test("a payload may be described by interfaces, and must be JSON", () => {
+  void bob.send({ target: "carol", event_type: "x.task", payload: task });
+  void bob.request({ target: "carol", event_type: "x.task", payload: [task, { tasks: [task] }] });
+  void ksi.messages.send({ source: "me", target: "carol", event_type: "x.task", payload: { task, note: undefined } });
+  void ksi.messages.sendBatch([
+    { source: "me", target: "carol", event_type: "x.task", payload: task },
+    { source: "me", event_type: "x.sum", payload: [1, 2], ttl_ms: 1_000 },
+  ]);
+  void ksi.messages.sendBatch([1, 2, 3].map((n) => ({ source: "me", event_type: "x.n", payload: { n } })));
+  void ksi.events.publish({ source: "me", event_type: "x.task", payload: task });
+  void ksi.state.set({ namespace: "plans", key: "a", value: task });
+  void message.reply(task);
+  void message.reply(message.payload);
+  // @ts-expect-error: a Date is not JSON
+  void bob.send({ target: "carol", event_type: "x.task", payload: { at: new Date() } });
+  // @ts-expect-error: nor is a Map
+  void ksi.messages.sendBatch([{ source: "me", event_type: "x.task", payload: new Map([["a", 1]]) }]);
+  // @ts-expect-error: nor is a bigint
+  void message.reply({ n: 1n });
+  // @ts-expect-error: nor is a function
+  void ksi.state.set({ namespace: "plans", key: "a", value: { run: () => 1 } });
+  // @ts-expect-error: what is not known may be anything
+  void ksi.state.set({ namespace: "plans", key: "a", value: task as unknown });
+});
+
+test("a schema types what comes", async () => {
+  void bob.handle((message) => void expectTypeOf(message.payload).toEqualTypeOf<{ title: string; due: Date }>(), {
+    schema: taskSchema,
+  });
+  void bob.handle((message) => void expectTypeOf(message.payload).toEqualTypeOf<Json>());
+  void bob.handle(() => task);
+  // @ts-expect-error: a part of it is not JSON
+  void bob.handle(async () => ({ at: new Date() }));
+  const { reply } = await ksi.messages.request(
+    { source: "me", target: "bob", event_type: "x.q", payload: 1 },
+    { schema: taskSchema },
+  );
+  expectTypeOf(reply.payload.due).toEqualTypeOf<Date>();
+  expectTypeOf(reply.source).toEqualTypeOf<string>();
+  const plain = await bob.request({ target: "carol", event_type: "x.q", payload: task });
+  expectTypeOf(plain.reply.payload).toEqualTypeOf<Json>();
+  expectTypeOf((await ksi.state.get("plans", "a", { schema: taskSchema })).value.title).toEqualTypeOf<string>();
+});
+
+test("a change of the shared state gives what it was given", () => {
+  void ksi.state.update("counts", "a", (n: number | undefined) => (n ?? 0) + 1);
+  void ksi.state.update("plans", "a", (plan) => ({ ...plan, title: "new" }), {
+    schema: z.object({ title: z.string() }),
+    ttl_ms: 1_000,
+  });
+  // @ts-expect-error: a Date is not JSON
+  void ksi.state.update("plans", "a", () => new Date());
+});
+
 test("shared state and profiles are typed by the contract", () => {
-  expectTypeOf(ksi.state.get).returns.resolves.toHaveProperty("value").toEqualTypeOf<Json>();
+  const entry = ksi.state.get("plans", "a");
+  expectTypeOf(entry).resolves.toHaveProperty("value").toEqualTypeOf<Json>();
   expectTypeOf(ksi.state.set).parameter(0).toHaveProperty("if_version").toEqualTypeOf<number | undefined>();
   expectTypeOf(ksi.profiles.get).returns.resolves.toHaveProperty("origin");
   void ksi.events.subscribe({ types: ["message.*"], target: "alice" });

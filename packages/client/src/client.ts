@@ -1,5 +1,5 @@
 /** The client: every call of KSI by name, with types, and handles for what has a life of its own. */
-import type { AppRouter, KsiEvent, Message } from "@ksi/contract";
+import type { AppRouter, KsiEvent, Message, PublishInput, RequestRequest, SendInput } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { createTRPCClient } from "@trpc/client";
 import { createAgentHandle } from "./agent.ts";
@@ -10,8 +10,10 @@ import { createGuardedFetch } from "./guarded-fetch.ts";
 import { createInboxStream } from "./inbox.ts";
 import { createLinks } from "./links.ts";
 import { toJsonSchema } from "./output-schema.ts";
+import { readAnswer } from "./request.ts";
 import { createRunHandle, type RunHandle } from "./run.ts";
 import { createSocket } from "./socket.ts";
+import { createStateCalls } from "./state.ts";
 
 const defaultRetries = 4;
 /** `limits.requestMsDefault` of the contract, of which the client takes only types. */
@@ -54,15 +56,18 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
 
   const messages: KsiClient["messages"] = {
     send(input, c) {
-      const keyed = { idempotency_key: randomKey(), ...input };
+      const keyed = { idempotency_key: randomKey(), ...(input as SendInput) };
       return again(c, (o) => trpc.messages.send.mutate(keyed, o));
     },
     sendBatch(inputs, c) {
-      const messages = inputs.map((input) => ({ idempotency_key: randomKey(), ...input }));
+      const messages = inputs.map((input) => ({ idempotency_key: randomKey(), ...(input as SendInput) }));
       return again(c, async (o) => (await trpc.messages.sendBatch.mutate({ messages }, o)).results);
     },
-    request: (input, c) =>
-      once(c, (o) => trpc.messages.request.mutate(input, o), (input.timeout_ms ?? defaultRequestMs) + graceMs),
+    async request(input, { schema, ...c } = {}) {
+      const waitMs = (input.timeout_ms ?? defaultRequestMs) + graceMs;
+      const replied = await once(c, (o) => trpc.messages.request.mutate(input as RequestRequest, o), waitMs);
+      return await readAnswer(replied, schema);
+    },
     history: (input = {}, c) => again(c, (o) => trpc.messages.history.query(input, o)),
     ack: (input, c) => again(c, (o) => trpc.messages.ack.mutate(input, o)),
     nack: (input, c) => again(c, (o) => trpc.messages.nack.mutate(input, o)),
@@ -120,12 +125,12 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       },
     },
     messages,
-    state: {
+    state: createStateCalls({
       get: (namespace, key, c) => again(c, (o) => trpc.state.get.query({ namespace, key }, o)),
       set: (input, c) => once(c, (o) => trpc.state.set.mutate(input, o)),
       delete: (input, c) => once(c, (o) => trpc.state.delete.mutate(input, o)),
       list: (input, c) => again(c, (o) => trpc.state.list.query(input, o)),
-    },
+    }),
     profiles: {
       list: (c) => again(c, (o) => trpc.profiles.list.query(undefined, o)),
       get: (name, c) => again(c, (o) => trpc.profiles.get.query({ name }, o)),
@@ -137,7 +142,7 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
           follow,
           [closed],
         ),
-      publish: (input, c) => once(c, (o) => trpc.events.publish.mutate(input, o)),
+      publish: (input, c) => once(c, (o) => trpc.events.publish.mutate(input as PublishInput, o)),
     },
     system: {
       status: (c) => again(c, (o) => trpc.system.status.query(undefined, o)),

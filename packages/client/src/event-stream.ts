@@ -8,7 +8,10 @@ import { type Feed, type FeedHandlers, openFeed, type Start } from "./feed.ts";
 export interface Gap {
   /** Where the loop stood; undefined when it had received nothing. */
   readonly after: string | undefined;
-  /** The cursor after which the loop goes on, directly before the oldest event that is kept. */
+  /**
+   * The cursor after which the loop goes on, directly before the oldest event that is kept. Undefined for an inbox that
+   * begins anew with what nobody has acknowledged.
+   */
   readonly oldest: string | undefined;
   readonly reason: "trimmed" | "epoch_changed" | undefined;
 }
@@ -25,7 +28,10 @@ export interface FollowOptions {
   signal?: AbortSignal | undefined;
   /** The connection was lost and the stream goes on behind the last event. Told before the events that follow. */
   onReconnect?: (() => void) | undefined;
-  /** Without it, a gap in the history ends the loop with a KsiError `HISTORY_TRIMMED`. */
+  /**
+   * Without it, a gap in the history ends the loop with a KsiError `HISTORY_TRIMMED`, but for an inbox that began with what
+   * nobody has acknowledged: that begins so again, and what the loop had and did not acknowledge is given once more.
+   */
   onGap?: ((gap: Gap) => void) | undefined;
   /** Events kept ready at the most; with more to come, the daemon is asked again later. Default 1,000. */
   maxBuffered?: number | undefined;
@@ -48,6 +54,8 @@ export interface StreamSource<E> {
   subscribe(start: Start, handlers: FeedHandlers<E>): Unsubscribable;
   /** The same events are divided among several; each loop begins with what is free. */
   isShared?: boolean;
+  /** After a gap it begins as it began without a cursor: the daemon knows what is still to be given. */
+  isBegunAnew?: boolean;
   /** After this event there are none. */
   isLast?(event: E): boolean;
   /** Asked when the daemon ends the subscription although no last event came. */
@@ -108,12 +116,13 @@ export function createEventStream<E>(
   /** Throws what is not a gap, a gap that nobody wants to hear of, and one that going on did not leave behind. */
   function passGap(error: unknown) {
     const { code, details } = KsiError.from(error);
-    const oldest = details?.oldest;
-    if (code !== "HISTORY_TRIMMED" || !options.onGap || cursor === oldest) throw error;
+    const oldest = source.isBegunAnew ? undefined : details?.oldest;
+    const isTold = source.isBegunAnew || options.onGap;
+    if (code !== "HISTORY_TRIMMED" || !isTold || cursor === oldest) throw error;
     const after = cursor;
     cursor = oldest;
-    from = "oldest";
-    options.onGap({ after, oldest, reason: details?.reason });
+    if (!source.isBegunAnew) from = "oldest";
+    options.onGap?.({ after, oldest, reason: details?.reason });
   }
 
   return {

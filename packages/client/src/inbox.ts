@@ -36,6 +36,7 @@ export function createInboxStream<M>(source: InboxSource<M>, options: InboxOptio
   return createEventStream<M>(
     {
       isShared,
+      isBegunAnew: options.mode !== "shared" && options.cursor === undefined && options.from === undefined,
       // Not the `from` of the start, which after a gap would only look at the inbox.
       subscribe: ({ lastEventId }, { onData, ...handlers }) =>
         trpc.messages.inbox.subscribe(

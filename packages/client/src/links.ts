@@ -73,13 +73,29 @@ function waitsLong({ path, input }: Operation): boolean {
   return "timeout_ms" in input && typeof input.timeout_ms === "number" && input.timeout_ms > longestHttpWaitMs;
 }
 
-/** What superjson refuses (a key `constructor`, say) would otherwise look like a connection that broke. */
+/**
+ * Properties that are undefined are left out, as JSON does. What superjson refuses (a key `constructor`, say) would
+ * otherwise look like a connection that broke.
+ */
 function serializeInput(input: unknown) {
   try {
-    return superjson.serialize(input);
+    const serialized = superjson.serialize(input);
+    // It says nothing more of what is JSON already, which is nearly everything.
+    return serialized.meta ? superjson.serialize(withoutUndefined(input)) : serialized;
   } catch (cause) {
     const isTooDeep = cause instanceof RangeError;
     const why = isTooDeep ? "it is nested too deep." : cause instanceof Error ? cause.message : String(cause);
     throw new KsiError("INVALID_INPUT", `The input cannot be sent: ${why}`, { cause });
   }
+}
+
+/** What is nested deeper is refused by the daemon; it may hold itself. */
+const deepest = 110;
+
+function withoutUndefined(value: unknown, depth = 0): unknown {
+  if (depth > deepest) return value;
+  if (Array.isArray(value)) return value.map((member) => withoutUndefined(member, depth + 1));
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(entries.map(([key, member]) => [key, withoutUndefined(member, depth + 1)]));
 }

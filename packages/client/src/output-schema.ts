@@ -1,28 +1,13 @@
-/**
- * Typed output by Standard Schema (https://standardschema.dev), so that the client needs no schema library of its own.
- * The schema must also describe itself as JSON Schema, as those of zod 4.2 and later do.
- */
+/** Typed output of runs. Its schema must also describe itself as JSON Schema, as those of zod 4.2 and later do. */
 import type { JsonObject } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { type Schema, validate } from "./schema.ts";
 
-/** The part of Standard Schema and Standard JSON Schema (both version 1) that the client uses. */
-export interface OutputSchema<Output = unknown> {
-  readonly "~standard": {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
-    readonly validate: (value: unknown) => Validated<Output> | Promise<Validated<Output>>;
+/** A schema that also describes itself by Standard JSON Schema (version 1). */
+export interface OutputSchema<Output = unknown> extends Schema<Output> {
+  readonly "~standard": Schema<Output>["~standard"] & {
     readonly jsonSchema: { readonly input: (options: { target: "draft-07" }) => Record<string, unknown> };
   };
-}
-
-type Validated<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly OutputIssue[] };
-
-interface OutputIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
 interface Answer {
@@ -48,15 +33,7 @@ export function toJsonSchema(schema: OutputSchema): JsonObject {
 }
 
 /** The typed value, or a KsiError `OUTPUT_INVALID` whose `details.issues` name the fields. */
-export async function validateOutput<Output>(schema: OutputSchema<Output>, answer: Answer): Promise<Output> {
-  const validated = await schema["~standard"].validate(answer.output);
-  if (!validated.issues) return validated.value;
-  const issues = validated.issues.map(({ path = [], message }) => ({
-    path: path.map((part) => String(typeof part === "object" ? part.key : part)).join("."),
-    message,
-  }));
-  const sentence = issues.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join("; ");
-  throw new KsiError("OUTPUT_INVALID", `The agent's answer does not fit the output schema: ${sentence}`, {
-    details: { issues, run_id: answer.run_id },
-  });
+export function validateOutput<Output>(schema: OutputSchema<Output>, answer: Answer): Promise<Output> {
+  const message = "The agent's answer does not fit the output schema";
+  return validate(schema, answer.output, { code: "OUTPUT_INVALID", message, details: { run_id: answer.run_id } });
 }

@@ -1,9 +1,16 @@
 /** A message, and what its receiver does with it. */
-import type { Json, Message, SendInput, Sent } from "@ksi/contract";
+import type { AgentError, Json, Message, SendInput, Sent } from "@ksi/contract";
 import type { CallOptions } from "./call.ts";
+import type { JsonCompatible } from "./payload.ts";
 
 /** A message in the hands of the agent that it was sent to. */
-export interface ReceivedMessage extends Message {
+export type ReceivedMessage<Payload = Json> = MessageOf<Payload> & Receipt;
+
+/** A message with a payload of this type. */
+export type MessageOf<Payload> = Omit<Message, "payload"> & { payload: Payload };
+
+/** What can be done with it. */
+interface Receipt {
   /**
    * It is dealt with, and never delivered again, also if the connection over which it came is gone by now. Those of one
    * tick travel in one call. Safe to repeat.
@@ -18,7 +25,12 @@ export interface ReceivedMessage extends Message {
    * Answers to `reply_to`, or else to the source, with the same `correlation_id` and one hop more. It acknowledges nothing.
    * `NOT_FOUND` where they are not registered and wait no more.
    */
-  reply(payload: Json, options?: ReplyOptions): Promise<Sent>;
+  reply<P>(payload: P & JsonCompatible<P>, options?: ReplyOptions): Promise<Sent>;
+  /**
+   * Answers that it cannot be done, and why: `messages.request` rejects with `AGENT_FAILED`, and `details.agent_error` is
+   * this. Who did not wait gets a message with an `error`. It acknowledges nothing either.
+   */
+  fail(error: AgentError, options?: ReplyOptions): Promise<Sent>;
 }
 
 export interface ReplyOptions extends CallOptions {
@@ -44,11 +56,15 @@ export function receiveMessage(message: Message, { agentId, ack, nack, send }: R
     async nack(delayMs = 0) {
       await nack(id, delayMs);
     },
-    reply(payload, { event_type = replyType, ...callOptions } = {}) {
-      const answer = { source: agentId, target: reply_to, event_type, payload, in_reply_to: id, hops: hops + 1 };
-      return send({ ...answer, ...(correlation_id !== undefined && { correlation_id }) }, callOptions);
-    },
+    reply: (payload, options) => answer({ payload: payload as Json }, options),
+    fail: (error, options) => answer({ payload: null, error }, options),
   };
+
+  function answer(content: Pick<SendInput, "payload" | "error">, options: ReplyOptions = {}): Promise<Sent> {
+    const { event_type = replyType, ...callOptions } = options;
+    const about = { in_reply_to: id, hops: hops + 1, ...(correlation_id !== undefined && { correlation_id }) };
+    return send({ source: agentId, target: reply_to, event_type, ...about, ...content }, callOptions);
+  }
 }
 
 /** Not a reply itself: two agents that return something for every message would answer each other without end. */

@@ -1,8 +1,18 @@
 /** Agents that find each other, ask, share and come back: through the typed client, over both ways that calls take. */
-import { type AgentHandle, createKsiClient, type KsiClient, type KsiEvent } from "@ksi/client";
+import {
+  type AgentHandle,
+  createKsiClient,
+  type Json,
+  type KsiClient,
+  KsiError,
+  type KsiEvent,
+  type ReceivedMessage,
+} from "@ksi/client";
 import { createTempFolder, startFaultProxy, until } from "@ksi/testing";
 import { afterAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { startLiveDaemon } from "./live-daemon.ts";
+import { startOwnRedis } from "./own-redis.ts";
 
 const env = { KSI_MESSAGE_MAX_DELIVERIES: "3", KSI_AGENT_OFFLINE_AFTER_MS: "1000" };
 const live = await startLiveDaemon({ env });
@@ -68,6 +78,29 @@ describe.each(["http", "websocket"] as const)("calls over %s", (calls) => {
     expect(receipts.types()).toEqual(["message.delivered", "message.acked"]);
     await until(async () => (await ksi.agents.get(bob.agent_id)).status === "offline");
     expect((await ksi.agents.list({ capability: name("sum"), status: "offline" })).agents).toHaveLength(1);
+  });
+
+  test("who asks an agent that fails is told at once why, and the agent goes on", async () => {
+    await using ksi = connect();
+    const frank = await join(ksi, "frank");
+    const schema = z.object({ n: z.number().positive() });
+    const half = ({ payload: { n } }: ReceivedMessage<{ n: number }>) => {
+      if (n % 2) throw new KsiError("CONFLICT", `${n} is odd.`, { details: { n } });
+      return { half: n / 2 };
+    };
+    await using _frank = running((options) => frank.handle(half, { ...options, schema }));
+    const ask = (payload: unknown) =>
+      ksi.messages.request(
+        { ...number, source: "me", target: frank.agent_id, payload: payload as Json },
+        { schema: z.object({ half: z.number() }) },
+      );
+    await expect(ask({ n: 3 })).rejects.toMatchObject({
+      code: "AGENT_FAILED",
+      message: expect.stringContaining("3 is odd."),
+      details: { agent_error: { code: "CONFLICT", message: "3 is odd." }, message_id: expect.any(String) },
+    });
+    await expect(ask({ n: -4 })).rejects.toMatchObject({ details: { agent_error: { code: "INVALID_INPUT" } } });
+    expect((await ask({ n: 4 })).reply.payload.half).toBe(2);
   });
 
   test("a consumer that went away gets again what it had not acknowledged, and only that", async () => {
@@ -222,4 +255,29 @@ test("an agent goes on by itself when its daemon restarts, and hears what was se
   await second;
   await until(() => handled.length === 2);
   expect(handled).toEqual([1, 2]);
+});
+
+test("whoever handles messages goes on when Redis has begun to number anew, and loses none", async () => {
+  await using redis = await startOwnRedis();
+  // What the daemon then takes for a Redis that may come back without its last second.
+  await redis.commands.config("SET", "appendfsync", "everysec");
+  await using own = await startLiveDaemon({ env: { KSI_REDIS_URL: redis.url } });
+  const greta = await own.ksi.agents.join({ agent_id: "greta" });
+  const send = (payload: number) => own.ksi.messages.send({ ...number, source: "me", target: "greta", payload });
+  const handled: unknown[] = [];
+  await using _greta = running((options) => greta.handle(({ payload }) => void handled.push(payload), options));
+  await send(1);
+  await until(() => handled.length === 1);
+  await redis.stop();
+  await redis.start();
+  await until(() =>
+    send(2).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await until(() => handled.includes(2));
+  await send(3);
+  await until(() => handled.includes(3));
+  expect(new Set(handled)).toEqual(new Set([1, 2, 3]));
 });

@@ -3,6 +3,7 @@ import { limits } from "@ksi/contract";
 import { createTempFolder, startDaemonProcess, until } from "@ksi/testing";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
+import { z } from "zod";
 import { startLiveDaemon } from "./live-daemon.ts";
 
 /** In the order of their UTF-8 bytes. */
@@ -87,6 +88,25 @@ test("over tRPC two writers do not overwrite each other, and keys are listed by 
   });
   expect(await state.delete.mutate(ref)).toEqual({ status: "deleted", ...ref });
   await expect(state.get.query(ref)).rejects.toMatchObject({ data: { ksi: { code: "NOT_FOUND" } } });
+});
+
+test("what many clients make of one value at one time is all in it", async () => {
+  await using live = await startLiveDaemon();
+  const schema = z.object({ words: z.array(z.string()) });
+  const add = (word: string) =>
+    live.ksi.state.update("plan", "words", (value) => ({ words: [...(value?.words ?? []), word] }), { schema });
+  const words = Array.from({ length: 30 }, (_, i) => `word ${i}`);
+  const set = await Promise.all(words.map(add));
+  expect(new Set(set.map(({ version }) => version)).size).toBe(30);
+  const { value, version } = await live.ksi.state.get("plan", "words", { schema });
+  expect(value.words.toSorted()).toEqual(words.toSorted());
+  expect(version).toBe(Math.max(...set.map((one) => one.version)));
+
+  const failing = live.ksi.state.update("plan", "words", () => Promise.reject(new Error("I do not want to.")));
+  await expect(failing).rejects.toThrow("I do not want to.");
+  const odd = live.ksi.state.update("plan", "words", () => ({ n: 1 }), { schema: z.object({ n: z.number() }) });
+  await expect(odd).rejects.toMatchObject({ code: "OUTPUT_INVALID" });
+  expect((await live.ksi.state.get("plan", "words")).version).toBe(version);
 });
 
 test("each change is an event on SSE and on /ws, the same for both, and nothing else comes by types=state.*", async () => {
