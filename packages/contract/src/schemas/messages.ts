@@ -16,6 +16,9 @@ export const messageType = z
 export const messageId = z.uuid("is not the id of a message");
 
 const correlationId = z.string().min(1).max(255);
+/** Redis keeps UTF-8, in which all halves of surrogate pairs become the same. */
+const whole = /^\P{Cs}*$/u;
+const halved = "must not contain half of a surrogate pair";
 
 /** Why the sender of an answer could not do what it was asked for. */
 export const agentError = z.object({
@@ -41,7 +44,7 @@ const sendFields = z.object({
   event_type: messageType,
   payload,
   /** Ties messages together; an answer repeats that of what it answers. */
-  correlation_id: correlationId.optional(),
+  correlation_id: correlationId.regex(whole, halved).optional(),
   /** The message that this one answers. */
   in_reply_to: messageId.optional(),
   /** The agent that an answer is to be sent to, where it is not the source. */
@@ -63,7 +66,7 @@ const oneAddress = { error: "must not be given together with target", path: ["ca
 export const sendInput = sendFields
   .extend({
     /** A repeat with the same key (kept for a day) is answered with the first message; with another body it is a `CONFLICT`. */
-    idempotency_key: z.string().min(1).max(255).optional(),
+    idempotency_key: z.string().min(1).max(255).regex(whole, halved).optional(),
   })
   .refine(({ target, capability }) => target === undefined || capability === undefined, oneAddress);
 
