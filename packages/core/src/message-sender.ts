@@ -230,6 +230,8 @@ local function send(m, turn)
   local json = m.before .. (target == '' and '' or ',"target":"' .. target .. '"') .. m.after
   local fact = { deliveries = 0, consumer = '-', expires = m.expires, sender = m.source, correlation = m.correlation_json }
   local recipients = 0
+  -- Before what becomes of it: who follows the firehose can tell what a receipt is about.
+  ksi_append(env.log, json, { bus, firehose })
   if is_answer then
     local reply = ksi_key(env, 'reply', m.correlation_id)
     ksi_append(env.log, json, { reply })
@@ -254,7 +256,6 @@ local function send(m, turn)
     end
     ksi_append(env.log, json, { everybody })
   end
-  ksi_append(env.log, json, { bus, firehose })
 
   if m.awaited_by ~= '' then
     -- The answer to an earlier request, whose asker died before it had it.

@@ -231,6 +231,19 @@ test("an answer goes to reply_to where that is given, and to no inbox while the 
   expect((await read(opened.fresh, channels.inbox("secretary"))).map(({ payload }) => payload)).toEqual([0, 3]);
 });
 
+test("what becomes of a message is told behind the message, also where that is at once", async () => {
+  await using opened = await startFreshMessages(redis.store, { messaging: { maxInboxMessages: 1 } });
+  const question = { source: "user", target: "bob", event_type: "x.question", payload: 6, timeout_ms: 10_000 };
+  const answering = opened.port.request({ ...question, correlation_id: "c" });
+  await until(async () => (await opened.told("x.question")).length === 1);
+  await opened.port.send({ source: "bob", target: "user", event_type: "x.answer", payload: 42, correlation_id: "c" });
+  await answering;
+  await opened.port.send({ source: "user", event_type: "x.finds_full", payload: null });
+  const told = await opened.told("x.answer", "message.delivered", "x.finds_full", "message.dead");
+  const types = told.map(({ event_type }) => event_type);
+  expect(types).toEqual(["x.answer", "message.delivered", "x.finds_full", "message.dead"]);
+});
+
 test("a request without an answer in time is a TIMEOUT that names the message, and one that is cancelled ends at once", async () => {
   await using opened = await startFreshMessages(redis.store);
   const question = { source: "user", target: "bob", event_type: "x.q", payload: 1 };
