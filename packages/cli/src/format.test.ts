@@ -62,4 +62,5 @@ test("text from elsewhere cannot drive the terminal", () => {
 
 test("a long text is cut on one line", () => {
   expect(shorten("one\n  two three", 9)).toBe("one two …");
+  expect(shorten("ab\u{1f600}cd", 4)).toBe("ab…");
 });

@@ -52,7 +52,7 @@ export function formatBytes(bytes: number): string {
 /** Rows under headings, each column as wide as its widest cell, two spaces between. Ends without a line break. */
 export function formatTable(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows];
-  const widths = headings.map((_, column) => Math.max(...all.map((row) => visibleLength(row[column] ?? ""))));
+  const widths = headings.map((_, column) => widest(all.map((row) => row[column] ?? "")));
   return all
     .map((row) =>
       row
@@ -65,13 +65,15 @@ export function formatTable(headings: readonly string[], rows: readonly (readonl
 
 /** Columns that its longest line takes. */
 export function tableWidth(table: string): number {
-  return Math.max(...table.split("\n").map(visibleLength));
+  return widest(table.split("\n"));
 }
 
 /** At most `max` characters on one line; longer text ends in an ellipsis. */
 export function shorten(text: string, max: number): string {
   const line = text.replace(/\s+/g, " ").trim();
-  return line.length <= max ? line : `${line.slice(0, Math.max(0, max - 1))}…`;
+  if (line.length <= max) return line;
+  // Half of a surrogate pair is no character.
+  return `${line.slice(0, Math.max(0, max - 1)).replace(/[\ud800-\udbff]$/, "")}…`;
 }
 
 /**
@@ -83,8 +85,14 @@ export function printable(text: string): string {
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
 }
 
-function visibleLength(text: string): number {
+/** Without colours. */
+export function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length;
+}
+
+/** One by one: there may be more than a call takes arguments. */
+function widest(texts: readonly string[]): number {
+  return texts.reduce((width, text) => Math.max(width, visibleLength(text)), 0);
 }
 
 function pad(value: number): string {

@@ -4,6 +4,7 @@ import type { Agent, AgentStatus, KsiClient } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatAge, formatTable } from "../format.ts";
+import { formatList } from "../list.ts";
 import { parseJsonObject, parseList, parseName } from "../parse.ts";
 import type { Stream, Style } from "../terminal.ts";
 import { addHelpCommand } from "./help.ts";
@@ -12,7 +13,6 @@ type Filter = NonNullable<Parameters<KsiClient["agents"]["list"]>[0]>;
 
 const pageSize = 500;
 /** Complete by type. */
-
 const statusStyles: Record<AgentStatus, Style> = { online: "green", offline: "dim" };
 const statuses = Object.keys(statusStyles);
 
@@ -133,7 +133,7 @@ async function listAll({ agents }: KsiClient, filter: Filter): Promise<Agent[]> 
 
 /** @internal for its test */
 export function formatAgents(agents: readonly Agent[], out: Stream, nowMs: number): string {
-  const headings = ["AGENT", "STATUS", "SEEN", "PROFILE", "CAPABILITIES"].map((text) => out.style("dim", text));
+  const headings = ["AGENT", "STATUS", "SEEN", "PROFILE", "CAPABILITIES"];
   const rows = agents.map(({ agent_id, status, last_seen, profile, capabilities }) => [
     out.foreign(agent_id),
     out.style(statusStyles[status], status),
@@ -142,8 +142,7 @@ export function formatAgents(agents: readonly Agent[], out: Stream, nowMs: numbe
     // Last, since they may hold blanks.
     out.foreign(capabilities.join(",")) || "-",
   ]);
-  // In a pipe every line is an agent.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows, cut: ["CAPABILITIES"] }, out);
 }
 
 /** @internal for its test */

@@ -1,11 +1,11 @@
 /** The commands of agents and messages, as a user has them, against a whole daemon. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createKsiClient, type DeadLetter } from "@ksi/client";
+import { createKsiClient, type DeadLetter, type Message } from "@ksi/client";
 import { createTempFolder, ksiBin, startDaemonProcess, until } from "@ksi/testing";
 import { afterAll, expect, test } from "vitest";
 import { createRecordedTerminal } from "../testing/recorded-terminal.ts";
-import { formatDeadLetters } from "./messages.ts";
+import { formatDeadLetters, formatMessages } from "./messages.ts";
 
 const folder = await createTempFolder();
 const env = { KSI_CLAUDE_BIN: "/nowhere/claude", KSI_MESSAGE_MAX_DELIVERIES: "1" };
@@ -288,4 +288,32 @@ test("a dead letter is one line, which cannot drive the terminal of who reads it
     "ID  DIED  WHY         TRIES  FROM  TYPE  WHAT",
     "m   1 m   inbox_full  0      me    x.n   a[31m b",
   ]);
+});
+
+test("a terminal gets messages under headings, with the day of those that are not of today, and each on one line", () => {
+  const message: Message = {
+    id: "m",
+    source: "alice",
+    event_type: "x.n",
+    payload: { content: `a\u001b[31m\n${"b".repeat(80)}` },
+    timestamp: new Date(2026, 0, 9, 10, 2, 11).toISOString(),
+  };
+  const answer = {
+    ...message,
+    source: "bob",
+    target: "alice",
+    payload: 7,
+    timestamp: new Date(2026, 0, 10).toISOString(),
+  };
+  const { out } = createRecordedTerminal({ out: true, err: true });
+  const now = new Date(2026, 0, 10, 12).getTime();
+  expect(formatMessages([message, answer], out, now).split("\n")).toEqual([
+    "SENT                 FROM   TO        TYPE  WHAT",
+    `2026-01-09 10:02:11  alice  everyone  x.n   a[31m ${"b".repeat(80 - 44 - 7)}…`,
+    "00:00:00             bob    alice     x.n   7",
+  ]);
+  const pipe = createRecordedTerminal().out;
+  expect(formatMessages([message, answer], pipe, now)).toBe(
+    `10:02:11 alice → everyone  x.n  a\u001b[31m\n${"b".repeat(80)}\n00:00:00 bob → alice  x.n  7`,
+  );
 });

@@ -2,8 +2,9 @@
 import type { DeadLetter, KsiClient, Message } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
-import { formatAge, formatTable, shorten } from "../format.ts";
-import { describeMessage, textOf } from "../message-line.ts";
+import { formatAge } from "../format.ts";
+import { formatList } from "../list.ts";
+import { describeMessage, formatTime, textOf } from "../message-line.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
 import { addHelpCommand } from "./help.ts";
@@ -11,8 +12,6 @@ import { addHelpCommand } from "./help.ts";
 type Filter = NonNullable<Parameters<KsiClient["messages"]["history"]>[0]>;
 
 const pageSize = 500;
-/** Columns of what a dead letter says; with --json there is all of it. */
-const textWidth = 40;
 
 export function addMessagesCommand(program: Program, cli: Cli): void {
   const messages = program
@@ -30,7 +29,10 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
 
   messages
     .command("list", { isDefault: true })
-    .description("Lists the latest messages that match every given option, the oldest of them first.")
+    .description(
+      "Lists the latest messages that match every given option, the oldest of them first.\n" +
+        "A terminal shows as much of each as a line holds, --json all of it.",
+    )
     .option("-n, --limit <number>", "how many at the most", parseInteger(1, 100_000), 20)
     .option("--agent <name>", "only those that this agent sent, or was sent directly")
     .option("--from <name>", "only from this one")
@@ -58,9 +60,9 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
       await using link = await connect(connection, cli);
       const { out, err } = cli.terminal;
       const latest = await findLatest(link.ksi, filter, limit);
-      for (const message of latest) out.line(json ? JSON.stringify(message) : describeMessage(message, out));
-      if (latest.length > 0 || json) return;
-      if (Object.keys(filter).length > 0) err.line("No message that is kept is like that.");
+      if (json) for (const message of latest) out.line(JSON.stringify(message));
+      else if (latest.length > 0) out.line(formatMessages(latest, out, Date.now()));
+      else if (Object.keys(filter).length > 0) err.line("No message that is kept is like that.");
       else err.line('There are no messages. Send one: ksi send --to NAME "Hello"');
     });
 
@@ -144,9 +146,29 @@ async function redrive({ messages }: KsiClient, agentId: string, ids: readonly s
   }
 }
 
+/** In a pipe as `ksi inbox` prints them. @internal for its test */
+export function formatMessages(messages: readonly Message[], out: Stream, nowMs: number): string {
+  if (!out.isTty) return messages.map((message) => describeMessage(message, out)).join("\n");
+  const headings = ["SENT", "FROM", "TO", "TYPE", "WHAT"];
+  const rows = messages.map(({ timestamp, source, target, event_type, payload }) => [
+    out.style("dim", formatSent(timestamp, nowMs)),
+    out.style("cyan", out.foreign(source)),
+    out.foreign(target ?? "everyone"),
+    out.style("dim", out.foreign(event_type)),
+    out.foreign(textOf(payload)),
+  ]);
+  return formatList({ headings, rows, cut: ["WHAT"] }, out);
+}
+
+/** `10:02:11`, with the day before it where that is not today. */
+function formatSent(timestamp: string, nowMs: number): string {
+  const [day, today] = [new Date(timestamp), new Date(nowMs)].map((date) => date.toLocaleDateString("sv-SE"));
+  return day === today ? formatTime(timestamp) : `${day} ${formatTime(timestamp)}`;
+}
+
 /** @internal for its test */
 export function formatDeadLetters(letters: readonly DeadLetter[], out: Stream, nowMs: number): string {
-  const headings = ["ID", "DIED", "WHY", "TRIES", "FROM", "TYPE", "WHAT"].map((text) => out.style("dim", text));
+  const headings = ["ID", "DIED", "WHY", "TRIES", "FROM", "TYPE", "WHAT"];
   const rows = letters.map(({ message, reason, deliveries, died_at }) => [
     message.id,
     formatAge(died_at, nowMs),
@@ -154,8 +176,7 @@ export function formatDeadLetters(letters: readonly DeadLetter[], out: Stream, n
     String(deliveries),
     out.foreign(message.source),
     out.foreign(message.event_type),
-    out.foreign(shorten(textOf(message.payload), textWidth)),
+    out.foreign(textOf(message.payload)),
   ]);
-  // In a pipe every line is a message.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows, cut: ["WHAT"] }, out);
 }

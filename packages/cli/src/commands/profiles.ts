@@ -3,10 +3,8 @@ import type { Profile } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatDuration, formatTable, shorten } from "../format.ts";
+import { formatList } from "../list.ts";
 import type { Stream } from "../terminal.ts";
-
-/** Columns of a description in the list; `ksi profiles NAME` has all of it. */
-const descriptionWidth = 60;
 
 export function addProfilesCommand(program: Program, cli: Cli): void {
   program
@@ -46,16 +44,15 @@ export function addProfilesCommand(program: Program, cli: Cli): void {
 
 /** @internal for its test */
 export function formatProfiles(profiles: readonly Profile[], out: Stream): string {
-  const headings = ["PROFILE", "FROM", "MODEL", "TOOLS", "DESCRIPTION"].map((text) => out.style("dim", text));
+  const headings = ["PROFILE", "FROM", "MODEL", "TOOLS", "DESCRIPTION"];
   const rows = profiles.map((profile) => [
     out.foreign(profile.name),
     origins[profile.origin],
     profile.model === undefined ? "-" : out.foreign(profile.model),
     describeTools(profile, out),
-    profile.description === undefined ? "-" : out.foreign(shorten(profile.description, descriptionWidth)),
+    profile.description === undefined ? "-" : out.foreign(profile.description),
   ]);
-  // In a pipe every line is a profile.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows, cut: ["TOOLS", "DESCRIPTION"] }, out);
 }
 
 /** Only what it says; the system prompt last, as it is. @internal for its test */

@@ -4,7 +4,8 @@ import { Option } from "@commander-js/extra-typings";
 import type { Run, RunStatus } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
-import { formatAge, formatDuration, formatTable, tableWidth } from "../format.ts";
+import { formatAge, formatDuration, tableWidth } from "../format.ts";
+import { formatList } from "../list.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream, Style } from "../terminal.ts";
 
@@ -77,7 +78,7 @@ function beginning(id: string): string {
 }
 
 function tabulate(runs: readonly Run[], out: Stream, nowMs: number): string {
-  const headings = ["RUN", "SESSION", "STATUS", "MODEL", "AGE", "TOOK"].map((text) => out.style("dim", text));
+  const headings = ["RUN", "SESSION", "STATUS", "MODEL", "AGE", "TOOK"];
   const rows = runs.map((run) => [
     out.foreign(run.run_id),
     out.foreign(run.session_id),
@@ -86,6 +87,5 @@ function tabulate(runs: readonly Run[], out: Stream, nowMs: number): string {
     formatAge(run.created_at, nowMs),
     run.duration_ms === undefined ? "" : formatDuration(run.duration_ms),
   ]);
-  // In a pipe every line is a run.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows }, out);
 }

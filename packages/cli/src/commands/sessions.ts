@@ -2,7 +2,8 @@
 import type { Session } from "@ksi/client";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
-import { formatAge, formatTable } from "../format.ts";
+import { formatAge } from "../format.ts";
+import { formatList } from "../list.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
 import { addHelpCommand } from "./help.ts";
@@ -78,13 +79,12 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
 }
 
 function formatSessions(sessions: readonly Session[], out: Stream, nowMs: number): string {
-  const headings = ["SESSION", "RUNS", "LAST STATUS", "USED"].map((text) => out.style("dim", text));
+  const headings = ["SESSION", "RUNS", "LAST STATUS", "USED"];
   const rows = sessions.map(({ session_id, run_count, last_status, updated_at }) => [
     out.foreign(session_id),
     String(run_count),
     last_status,
     formatAge(updated_at, nowMs),
   ]);
-  // In a pipe every line is a session.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows }, out);
 }

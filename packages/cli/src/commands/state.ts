@@ -3,7 +3,8 @@ import type { Json, KsiClient } from "@ksi/client";
 import { KsiError } from "@ksi/contract/errors";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect, type Link } from "../connect.ts";
-import { formatAge, formatTable } from "../format.ts";
+import { formatAge } from "../format.ts";
+import { formatList } from "../list.ts";
 import { parseInteger, parseTtl } from "../parse.ts";
 import { readStdin } from "../read-stdin.ts";
 import type { Stream } from "../terminal.ts";
@@ -174,7 +175,7 @@ export function describeFacts({ version, updated_at, expires_at }: Omit<Facts, "
 
 /** @internal for its test */
 export function formatKeys(entries: readonly Facts[], out: Stream, nowMs: number): string {
-  const headings = ["VERSION", "SET", "STAYS", "KEY"].map((text) => out.style("dim", text));
+  const headings = ["VERSION", "SET", "STAYS", "KEY"];
   const rows = entries.map(({ key, version, updated_at, expires_at }) => [
     String(version),
     formatAge(updated_at, nowMs),
@@ -182,8 +183,7 @@ export function formatKeys(entries: readonly Facts[], out: Stream, nowMs: number
     // Last, since it may hold blanks.
     out.foreign(key),
   ]);
-  // In a pipe every line is a key.
-  return out.isTty ? formatTable(headings, rows) : formatTable(rows[0] ?? [], rows.slice(1));
+  return formatList({ headings, rows }, out);
 }
 
 /** How long until then: as an age, seen from there. */
