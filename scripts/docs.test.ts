@@ -120,12 +120,14 @@ function blocks(text: string, language = "ts"): string[] {
   return [...text.matchAll(fences)].map(([, block]) => block ?? "");
 }
 
-/** A block may take for granted where the daemon is, a client to it, and the router of a block before it. */
+/** A block may take for granted where the daemon is, a client to it, and the router or the import of a block before it. */
 function declareMissing(block: string): string {
   const access = "declare const url: string, token: string;\n";
   const client = 'declare const ksi: import("@ksi/client").KsiClient;\n';
   const router = 'declare const router: import("@trpc/server").AnyTRPCRouter;\n';
+  const zod = 'import { z } from "zod";\n';
   return [
+    /\bz\./.test(block) && !block.includes(zod.trim()) ? zod : "",
     /const .*\b(url|token)\b.* =/.test(block) ? "" : access,
     /\bksi =/.test(block) ? "" : client,
     /\brouter =/.test(block) ? "" : router,

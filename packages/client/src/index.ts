@@ -1,6 +1,7 @@
 /** The typed KSI client for Node and browsers. Start at `createKsiClient`. */
 export type {
   Agent,
+  AgentError,
   AgentEvent,
   AgentStatus,
   CustomEvent,
@@ -41,6 +42,10 @@ export type { EventStream, FollowOptions, Gap } from "./event-stream.ts";
 export type { HandleOptions, MessageHandler } from "./handle-messages.ts";
 export type { InboxOptions, OwnInboxOptions, SharedInboxOptions } from "./inbox.ts";
 export type { OutputSchema } from "./output-schema.ts";
-export type { ReceivedMessage, ReplyOptions } from "./received-message.ts";
+export type { JsonCompatible } from "./payload.ts";
+export type { MessageOf, ReceivedMessage, ReplyOptions } from "./received-message.ts";
+export type { Answered, RequestOptions } from "./request.ts";
 export type { CancelOptions, RunHandle, RunResult } from "./run.ts";
+export type { Schema } from "./schema.ts";
 export type { Connection } from "./socket.ts";
+export type { StateCalls, StateGetOptions, StateUpdateOptions, TypedEntry } from "./state.ts";

@@ -7,7 +7,7 @@ import { finalEvent, startFakeDaemon, texts } from "./testing/fake-daemon.ts";
 test("the blocks of the README are, one after the other, a program that works", async () => {
   const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
   const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block]) => block);
-  expect(blocks).toHaveLength(5);
+  expect(blocks).toHaveLength(6);
 
   await using daemon = await startFakeDaemon();
   daemon.log.append(...texts(4, 1), finalEvent);
@@ -22,5 +22,5 @@ test("the blocks of the README are, one after the other, a program that works", 
       timeout: 10_000,
     },
   );
-  expect(stdout).toBe("45\nalice { text: 'hi' }\nalice sent x.greeting\n");
+  expect(stdout).toBe("45\nalice { text: 'hi' }\nalice sent x.greeting\n5\n");
 });

@@ -9,9 +9,9 @@ test("an answer is what the schema of the request makes of it, or OUTPUT_INVALID
   await using daemon = await startFakeDaemon();
   await using ksi = connect(daemon);
   const question = { source: "alice", target: "bob", event_type: "x.q", payload: 1 };
-  const empty = z.null().transform(() => "nothing");
-  const { id, reply } = await ksi.messages.request(question, { schema: empty });
-  expect([id, reply.source, reply.payload]).toEqual(["m1", "bob", "nothing"]);
+  const words = z.number().transform((number) => `number ${number}`);
+  const { id, reply } = await ksi.messages.request(question, { schema: words });
+  expect([id, reply.source, reply.payload]).toEqual(["m1", "bob", "number 4"]);
   await expect(ksi.messages.request(question, { schema: z.object({ sum: z.number() }) })).rejects.toMatchObject({
     code: "OUTPUT_INVALID",
     message: expect.stringContaining("bob"),

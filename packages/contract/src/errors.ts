@@ -80,7 +80,7 @@ const runErrorCodes = [
   "MAX_TURNS",
   /** The agent reached its limit of cost. */
   "BUDGET_EXCEEDED",
-  /** The agent's answer never satisfied `output_schema`. */
+  /** The agent's answer never satisfied `output_schema`; in a client, what came does not fit the schema that was given. */
   "OUTPUT_INVALID",
   /** Somebody cancelled the run. */
   "RUN_CANCELLED",

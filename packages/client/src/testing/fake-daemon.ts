@@ -173,15 +173,16 @@ export async function startFakeDaemon(): Promise<FakeDaemon> {
         requested.push(input);
         await faults.resultGate;
         const { source, target = "bob", correlation_id = "c1" } = input;
-        const reply = { id: "r1", source: target, target: source, event_type: "x.reply", payload: null, timestamp };
+        const reply = { id: "r1", source: target, target: source, event_type: "x.reply", payload: 4, timestamp };
         return work({ status: "replied", id: "m1", reply: { ...reply, correlation_id } } as const);
       },
       history: async () => ({ messages: [] }),
       async inbox(input, signal) {
         followed.push(input);
-        const { mode, prefetch, lastEventId, from } = input;
+        const { agent_id, mode, prefetch, lastEventId, from } = input;
         if (mode === "shared") return shared.follow(prefetch, signal);
-        return inbox.follow({ lastEventId, from }, { signal, from: "oldest" });
+        const log = agent_id === "bob" ? inbox : createFakeLog<Message>();
+        return log.follow({ lastEventId, from }, { signal, from: "oldest" });
       },
       async ack(input) {
         refuse();
