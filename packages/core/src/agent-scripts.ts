@@ -7,7 +7,8 @@
  * While it is online it is a member of the index of online agents, with `last_seen` as its score, and nothing but an
  * unregistration or the sweep takes it out of there.
  *
- * The SETs of capabilities cannot all be named before a record is read; they share its slot.
+ * The SETs of capabilities cannot all be named before a record is read, nor the consumers of an inbox before its facts are
+ * (inbox-lua.ts says what these hold); they share its slot.
  */
 import { eventLogLua } from "./event-log-lua.ts";
 import { createLuaScript } from "./lua-script.ts";
@@ -93,8 +94,9 @@ return answer
 `);
 
 /**
- * KEYS: 1 record, 2 index, 3 online agents, 4 agents used, 5 counts of capabilities, 6 epoch, 7 firehose, 8… all that the
- * agent's inbox has. ARGV: 1 agent_id, 2 beginning of the keys of capabilities, 3 terms, 4 event without type and payload.
+ * KEYS: 1 record, 2 index, 3 online agents, 4 agents used, 5 counts of capabilities, 6 epoch, 7 firehose, 8 messages that
+ * expire, 9 facts of the agent's inbox, 10… all else that the inbox has. ARGV: 1 agent_id, 2 beginning of the keys of
+ * capabilities, 3 terms, 4 event without type and payload, 5 beginning of the keys of the inbox's consumers.
  * Returns 1, or 0 when there was no such agent. Events: agent.left.
  */
 export const removeAgent = createLuaScript(`${agentLua}
@@ -102,7 +104,14 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 ksi_forget_capabilities(KEYS[1], KEYS[5], ARGV[2], ARGV[1])
 redis.call('DEL', KEYS[1])
 for i = 2, 4 do redis.call('ZREM', KEYS[i], ARGV[1]) end
-redis.call('UNLINK', unpack(KEYS, 8))
+-- A consumer that goes on, since the agent has registered anew, would be full with what nobody can acknowledge any more.
+local facts = redis.call('HGETALL', KEYS[9])
+for i = 1, #facts, 2 do
+  local consumer, expires = string.match(facts[i + 1], '^%S+ %d+ (%S+) (%S+)')
+  if (consumer or '-') ~= '-' then redis.call('DEL', ARGV[5] .. consumer) end
+  if (expires or '-') ~= '-' then redis.call('ZREM', KEYS[8], ARGV[1] .. ' ' .. facts[i]) end
+end
+redis.call('UNLINK', unpack(KEYS, 9))
 local log = ksi_open_log(KEYS[6], ARGV[3])
 ksi_append(log, ksi_agent_event(ARGV[4], 'agent.left', '{}'), { KEYS[7] })
 ksi_publish(log)

@@ -79,11 +79,11 @@ export function createAgentStore({ store, log, tenant }: AgentStoreOptions): Age
 
     async remove(agentId) {
       const { index, letters } = keys.deadLetters(agentId);
-      const inbox = [keys.inboxReady(agentId), keys.inboxTaken(agentId), keys.inboxFacts(agentId), index, letters];
+      const inbox = [keys.inboxFacts(agentId), keys.inboxReady(agentId), keys.inboxTaken(agentId), index, letters];
       const indexes = [keys.agents, keys.onlineAgents, keys.agentsUsed, keys.capabilities];
       const channel = keys.channel(channels.inbox(agentId));
-      const names = [keys.agent(agentId), ...indexes, keys.epoch, firehose, channel, ...inbox];
-      const args = [agentId, capabilityPrefix, log.terms, eventHead(agentId)];
+      const names = [keys.agent(agentId), ...indexes, keys.epoch, firehose, keys.expiringMessages, ...inbox, channel];
+      const args = [agentId, capabilityPrefix, log.terms, eventHead(agentId), keys.inboxConsumer(`${agentId}:`)];
       return (await scripts.removeAgent.run(commands, names, args)) === 1;
     },
 
