@@ -9,6 +9,7 @@ import { createCoalescer } from "./coalesce.ts";
 import type { EventLog } from "./event-log.ts";
 import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
 import { ended, toFollow } from "./follow-of-batches.ts";
+import { followOverEpochs } from "./follow-over-epochs.ts";
 import { type InboxContext, noteDeliveredScript, openInboxScript } from "./inbox-scripts.ts";
 import { channels } from "./redis/keys.ts";
 
@@ -73,10 +74,11 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
         return noting(follow, { agentId, isRepeat: () => false, signal });
       }
       const pending = await open(agentId);
-      const follow = await log.follow<Message>(channel, {
-        after: pending.start,
-        signal,
-        accept: createAccept(pending),
+      const past = createPast(pending);
+      const follow = await followOverEpochs({
+        open: (after) => log.follow<Message>(channel, { after, signal, accept: past.accept }),
+        start: pending.start,
+        isPast: past.isPast,
       });
       return noting(follow, { agentId, isRepeat: (id) => id === pending.first, signal });
     },
@@ -179,13 +181,24 @@ function toCursor(id: string): string {
   return id.replace("-", ".");
 }
 
-/** Of the past what was pending, of the rest what has not expired. */
-function createAccept({ entries, end }: Pending): (entry: Entry<Message>) => boolean {
-  return (entry) => {
-    const position = parseCursor(entry.cursor);
-    const isPast = position !== undefined && comparePositions(position, end) <= 0;
-    if (isPast && entries.get(entry.event.id) !== entry.cursor) return false;
-    return isAlive(entry);
+interface Past {
+  /** Of the past what was pending, of the rest what has not expired. */
+  readonly accept: (entry: Entry<Message>) => boolean;
+  /** Whether nothing else was seen yet. */
+  readonly isPast: () => boolean;
+}
+
+function createPast({ entries, end }: Pending): Past {
+  let isPast = true;
+  return {
+    isPast: () => isPast,
+    accept(entry) {
+      const position = parseCursor(entry.cursor);
+      const isOld = position !== undefined && comparePositions(position, end) <= 0;
+      if (isOld && entries.get(entry.event.id) !== entry.cursor) return false;
+      isPast &&= isOld;
+      return isAlive(entry);
+    },
   };
 }
 
