@@ -61,7 +61,7 @@ local function ksi_open_log(epoch_key, terms)
   local max_events, lossy = string.match(terms, '^(%d+) ?(%a*)$')
   local epoch = ksi_open_epoch(epoch_key, lossy ~= '')
   -- Joining strings is most of what this costs beside XADD itself, so what is the same for all appends is made here.
-  return { max = max_events, epoch = epoch, next_id = epoch .. '-*', zero = epoch .. '-0', dot = epoch .. '.', after = #epoch + 2, keys = {}, lines = {} }
+  return { max = max_events, epoch = epoch, is_lossy = lossy ~= '', next_id = epoch .. '-*', zero = epoch .. '-0', dot = epoch .. '.', after = #epoch + 2, keys = {}, lines = {} }
 end
 
 local function ksi_append(log, event_json, channel_keys, is_uncapped)

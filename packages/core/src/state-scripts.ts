@@ -94,7 +94,12 @@ export const setScript = createLuaScript(`${changeLua}
 local event, if_version, value, ttl = unpack(ARGV, 5)
 local version = current()
 if if_version ~= '' and if_version ~= version then return answer({ 'conflict', version }) end
--- One counter for all keys, so that a key which is deleted and set again has no version twice.
+-- One counter for all keys, so that a key which is deleted and set again has no version twice. A Redis that has lost its
+-- tail would go on counting from before; there the versions of an epoch begin behind those of the one before it.
+log = log or ksi_open_log(EPOCH, terms)
+if log.is_lossy and tonumber(redis.call('GET', COUNTER) or 0) < log.epoch * 1000 then
+  redis.call('SET', COUNTER, milliseconds(log.epoch * 1000))
+end
 version = milliseconds(redis.call('INCR', COUNTER))
 local expires = ttl == '' and '0' or milliseconds(now + ttl)
 local facts = version .. ' ' .. now .. ' ' .. expires
