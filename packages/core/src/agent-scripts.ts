@@ -23,8 +23,6 @@ end
 /**
  * `ksi_iso(ms)` is what `toISOString` gives. Redis's Lua has no calendar; the arithmetic is that of `civil_from_days` in
  * Howard Hinnant's "chrono-Compatible Low-Level Date Algorithms", whose years begin in March.
- *
- * @internal for its test
  */
 export const isoLua = `
 local function ksi_iso(ms)

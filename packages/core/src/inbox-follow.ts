@@ -70,11 +70,12 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
       const channel = channels.inbox(agentId);
       if (after !== undefined) {
         await mustBeRegistered(context, agentId);
+        const isAlive = await createAlive();
         const follow = await log.follow<Message>(channel, { after, signal, accept: isAlive });
         return noting(follow, { agentId, isRepeat: () => false, signal });
       }
       const pending = await open(agentId);
-      const past = createPast(pending);
+      const past = createPast(pending, await createAlive());
       const follow = await followOverEpochs({
         open: (after) => log.follow<Message>(channel, { after, signal, accept: past.accept }),
         start: pending.start,
@@ -92,6 +93,20 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
     const reply = (await openInboxScript(context, { agent_id: agentId })) as string[] | null;
     if (!reply) throw agentNotFound(agentId);
     return readPending(reply);
+  }
+
+  /**
+   * Whether a message has not expired, which it does by the clock of Redis. Nearly none says when it expires, and none needs
+   * to be parsed to see that.
+   */
+  async function createAlive(): Promise<Accept> {
+    const [seconds, microseconds] = await context.redis.time();
+    const aheadMs = Number(seconds) * 1_000 + Number(microseconds) / 1_000 - Date.now();
+    return (entry) => {
+      if (!entry.json.includes('"expires_at"')) return true;
+      const { expires_at } = entry.event;
+      return expires_at === undefined || Date.parse(expires_at) > Date.now() + aheadMs;
+    };
   }
 
   /** The same follow, which notes what it gives out. */
@@ -181,14 +196,16 @@ function toCursor(id: string): string {
   return id.replace("-", ".");
 }
 
+type Accept = (entry: Entry<Message>) => boolean;
+
 interface Past {
   /** Of the past what was pending, of the rest what has not expired. */
-  readonly accept: (entry: Entry<Message>) => boolean;
+  readonly accept: Accept;
   /** Whether nothing else was seen yet. */
   readonly isPast: () => boolean;
 }
 
-function createPast({ entries, end }: Pending): Past {
+function createPast({ entries, end }: Pending, isAlive: Accept): Past {
   let isPast = true;
   return {
     isPast: () => isPast,
@@ -200,11 +217,4 @@ function createPast({ entries, end }: Pending): Past {
       return isAlive(entry);
     },
   };
-}
-
-/** Nearly no message says when it expires, and none needs to be parsed to see that. */
-function isAlive(entry: Entry<Message>): boolean {
-  if (!entry.json.includes('"expires_at"')) return true;
-  const { expires_at } = entry.event;
-  return expires_at === undefined || Date.parse(expires_at) > Date.now();
 }

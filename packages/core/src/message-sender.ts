@@ -4,6 +4,7 @@
  */
 import type { Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { isoLua } from "./agent-scripts.ts";
 import { agentNotFound } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import { createInboxScript, type InboxContext } from "./inbox-scripts.ts";
@@ -12,7 +13,8 @@ import { channels } from "./redis/keys.ts";
 /** A message on its way; `target` is not known yet where it goes to a capability. */
 export interface Draft {
   readonly message: Message;
-  readonly expiresAtMs?: number | undefined;
+  /** Until it expires, by the clock of Redis. */
+  readonly ttlMs?: number | undefined;
   readonly idempotency?: { readonly key: string; readonly hash: string } | undefined;
   /** For a request: who waits for the answer, and how long. */
   readonly awaited?: { readonly by: string; readonly timeoutMs: number } | undefined;
@@ -86,7 +88,7 @@ export function createMessageSender({ context, maxPerMinute }: MessageSenderOpti
     return answers;
   }
 
-  function encode({ message, expiresAtMs, idempotency, awaited }: Draft): string[] {
+  function encode({ message, ttlMs, idempotency, awaited }: Draft): string[] {
     const { id, source, target, capability, correlation_id, ...rest } = message;
     const way = target !== undefined ? "direct" : capability !== undefined ? "capability" : "broadcast";
     const tail = {
@@ -101,7 +103,7 @@ export function createMessageSender({ context, maxPerMinute }: MessageSenderOpti
       source,
       way,
       target ?? capability?.join("\n") ?? "",
-      expiresAtMs === undefined ? "-" : String(expiresAtMs),
+      String(ttlMs ?? ""),
       correlation_id ?? "",
       correlation_id === undefined ? "" : JSON.stringify(correlation_id),
       idempotency ? keys.sentMessage(idempotency.key) : "",
@@ -148,7 +150,7 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
 
 /**
  * REST, of each message: its JSON before and after the target, id, source, way (direct, capability, broadcast), address
- * (target, or capabilities one a line), when it expires, correlation id, and as JSON, key and hash of its idempotency, who
+ * (target, or capabilities one a line), time to live (ms, empty for none), correlation id, and as JSON, key and hash of its idempotency, who
  * waits for an answer, and how long (ms). Gives one list a message: what became of it, and facts (see `toDelivery`). Those
  * behind the last list are not begun: enough was done for one call.
  * Events: the messages; message.delivered for the answer to a request; message.dead for inboxes that a broadcast found full; message.blocked.
@@ -156,6 +158,7 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
 const sendScript = createInboxScript(
   ["bus", "everybody", "max_per_minute"],
   `
+${isoLua}
 local firehose = ksi_key(env, 'firehose')
 local work = 0
 
@@ -227,8 +230,13 @@ local function send(m, turn)
   local wait = too_many(m.source, target)
   if wait then return { 'too many', target == '' and 'others' or target, tostring(wait) } end
 
-  local json = m.before .. (target == '' and '' or ',"target":"' .. target .. '"') .. m.after
-  local fact = { deliveries = 0, consumer = '-', expires = m.expires, sender = m.source, correlation = m.correlation_json }
+  local expires, expiry = '-', ''
+  if m.ttl ~= '' then
+    expires = string.format('%.0f', env.now_ms + m.ttl)
+    expiry = ',"expires_at":"' .. ksi_iso(env.now_ms + m.ttl) .. '"'
+  end
+  local json = m.before .. (target == '' and '' or ',"target":"' .. target .. '"') .. expiry .. m.after
+  local fact = { deliveries = 0, consumer = '-', expires = expires, sender = m.source, correlation = m.correlation_json }
   local recipients = 0
   -- Before what becomes of it: who follows the firehose can tell what a receipt is about.
   ksi_append(env.log, json, { bus, firehose })
@@ -269,7 +277,7 @@ local function send(m, turn)
 end
 
 local answers = {}
-local fields = { 'before', 'after', 'id', 'source', 'way', 'address', 'expires', 'correlation_id', 'correlation_json',
+local fields = { 'before', 'after', 'id', 'source', 'way', 'address', 'ttl', 'correlation_id', 'correlation_json',
   'idempotency_key', 'hash', 'awaited_by', 'timeout_ms' }
 for i = REST, #ARGV, #fields do
   if work >= ${callMaxWork} then break end

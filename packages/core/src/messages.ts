@@ -184,15 +184,12 @@ function toRefused(thrown: unknown) {
 }
 
 function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
-  const now = Date.now();
-  const expiresAtMs = ttl_ms === undefined ? undefined : now + ttl_ms;
   const given = Object.entries(input).filter(([, value]) => value !== undefined);
   const message = {
     id: randomUUID(),
     ...Object.fromEntries(given),
     ...(capability !== undefined && { capability: [capability].flat() }),
-    ...(expiresAtMs !== undefined && { expires_at: new Date(expiresAtMs).toISOString() }),
-    timestamp: new Date(now).toISOString(),
+    timestamp: new Date().toISOString(),
   } as Message;
-  return { message, expiresAtMs };
+  return { message, ttlMs: ttl_ms };
 }
