@@ -29,6 +29,13 @@ test("a message for capabilities goes to the online agent with the most of them,
   expect(messages).toMatchObject([{ target: "both", capability: ["math", "code"] }]);
 });
 
+test("a capability that is named again and again counts once", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "one", capabilities: ["math"] });
+  await opened.agents.register({ agent_id: "two", capabilities: ["code", "law"] });
+  expect(await sendTo(opened, ["math", "math", "math", "code", "law"])).toBe("two");
+});
+
 test("an agent that is offline, or is the sender, is not chosen", async () => {
   await using opened = await startFreshMessages(redis.store, { agents: [] });
   await opened.agents.register({ agent_id: "away", capabilities: ["math"] });

@@ -188,7 +188,7 @@ function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_
   const message = {
     id: randomUUID(),
     ...Object.fromEntries(given),
-    ...(capability !== undefined && { capability: [capability].flat() }),
+    ...(capability !== undefined && { capability: [...new Set([capability].flat())] }),
     timestamp: new Date().toISOString(),
   } as Message;
   return { message, ttlMs: ttl_ms };
