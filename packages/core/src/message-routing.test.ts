@@ -1,6 +1,6 @@
 /** Messages for a capability, on the registry as it is. */
 import { until } from "@ksi/testing";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type FreshMessages, startFreshMessages } from "./testing/fresh-messages.ts";
 import { type FreshRedis, startFreshRedis } from "./testing/fresh-redis.ts";
 
@@ -27,6 +27,24 @@ test("a message for capabilities goes to the online agent with the most of them,
   expect(together).toEqual(["one", "other", "both"]);
   const { messages } = await opened.port.history({ limit: 1 });
   expect(messages).toMatchObject([{ target: "both", capability: ["math", "code"] }]);
+});
+
+test("many messages that nobody can take cost one look at who is there", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  await opened.agents.register({ agent_id: "bob", capabilities: ["code"] });
+  const list = vi.spyOn(opened.agents, "list");
+  const messages = Array.from({ length: 50 }, (_, n) => ({
+    source: "alice",
+    capability: "math",
+    event_type: "x.n",
+    payload: n,
+  }));
+  const { results } = await opened.port.sendBatch({ messages });
+  const refusal = { code: "NO_AGENT", details: { capabilities: ["code"] } };
+  expect(results).toEqual(messages.map(() => ({ status: "refused", error: expect.objectContaining(refusal) })));
+  expect(list).toHaveBeenCalledTimes(1);
+  await opened.agents.register({ agent_id: "bob", capabilities: ["law"] });
+  await expect(sendTo(opened, "math")).rejects.toMatchObject({ details: { capabilities: ["law"] } });
 });
 
 test("a capability that is named again and again counts once", async () => {

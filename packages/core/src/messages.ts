@@ -57,6 +57,7 @@ export function startMessages(options: MessagesOptions): Messages {
   const shared = startSharedInboxes({ log, context, logger });
   const ledger = startInboxLedger({ context, logger });
   const replies = createReplies({ store, keys, log });
+  let listing: Promise<string[]> | undefined;
 
   const port: MessagesPort = {
     send,
@@ -131,12 +132,22 @@ export function startMessages(options: MessagesOptions): Messages {
   }
 
   async function noAgent(wanted: readonly string[]): Promise<KsiError> {
-    const { agents: online } = await agents.list({ status: "online", limit: 500 });
-    const capabilities = [...new Set(online.flatMap((agent) => agent.capabilities))].sort();
+    const capabilities = await listCapabilities();
     const others =
       capabilities.length === 0 ? "No agent that is online can do anything." : `There is: ${capabilities.join(", ")}.`;
     const message = `No agent that is online can do ${wanted.join(" or ")}. ${others}`;
     return new KsiError("NO_AGENT", message, { details: { capabilities } });
+  }
+
+  /** Of those that are online. All that ask at one time share the answer: the records of 500 agents can be megabytes. */
+  function listCapabilities(): Promise<string[]> {
+    listing ??= agents
+      .list({ status: "online", limit: 500 })
+      .then(({ agents: online }) => [...new Set(online.flatMap((agent) => agent.capabilities))].sort())
+      .finally(() => {
+        listing = undefined;
+      });
+    return listing;
   }
 
   async function refuseLoops({ source, target, hops = 0 }: Message): Promise<void> {
