@@ -230,7 +230,11 @@ local over = redis.call('ZRANGEBYSCORE', ksi_key(env, 'expiring'), '-inf', env.n
 for _, member in ipairs(over) do
   local agent_id, id = string.match(member, '^(%S+) (%S+)$')
   local fact = ksi_read_fact(env, agent_id, id)
-  if fact then ksi_expire(env, agent_id, id, fact) end
+  if fact then
+    ksi_expire(env, agent_id, id, fact)
+    -- Whoever held it has room for another.
+    if fact.consumer ~= '-' then ksi_next_turn(env, agent_id) end
+  end
   redis.call('ZREM', ksi_key(env, 'expiring'), member)
 end
 local dead = redis.call('ZRANGEBYSCORE', ksi_key(env, 'consumers'), '-inf', env.now_ms, 'LIMIT', 0, most)

@@ -329,6 +329,23 @@ test("a message that a consumer gives back goes to the next, at once or after a 
   await Promise.allSettled([given, again]);
 });
 
+test("a message that expires while a consumer of a shared inbox holds it makes room for the next", async () => {
+  await using bob = await startFreshMessages(redis.store);
+  const inbox = await bob.inbox({ mode: "shared", prefetch: 1 });
+  const held = await bob.send(1, { ttl_ms: 300 });
+  await take(inbox, 1);
+  await bob.send(2);
+  const next = take(inbox, 1);
+  const isExpired = async () => (await bob.told("message.expired")).length > 0;
+  await until(isExpired);
+  const expiredAt = performance.now();
+  expect(payloads(await next)).toEqual([2]);
+  // Redis tells of it. Without that a consumer looks every five seconds.
+  expect(performance.now() - expiredAt).toBeLessThan(2_000);
+  expect(await ack(bob, held)).toBe(0);
+  await inbox.return?.();
+});
+
 test("a consumer of a shared inbox that does not acknowledge in time loses the message, and a message that nobody can handle dies", async () => {
   await using bob = await startFreshMessages(redis.store, { messaging: { ackTimeoutMs: 50, maxDeliveries: 2 } });
   const inbox = await bob.inbox({ mode: "shared", prefetch: 10 });
