@@ -20,7 +20,7 @@ export interface InboxLedger extends AsyncDisposable {
   ack(agentId: string, ids: readonly string[]): Promise<number>;
   /** How many a consumer of the shared inbox held. `NOT_FOUND`. */
   nack(agentId: string, ids: readonly string[], delayMs: number): Promise<number>;
-  /** Oldest first. `NOT_FOUND`. */
+  /** Oldest first. A page may be shorter than `limit` where letters are long. `NOT_FOUND`. */
   deadLetters(agentId: string, page: { after?: string | undefined; limit: number }): Promise<DeadLettersPage>;
   /** How many are in the inbox again. `NOT_FOUND`. */
   redrive(agentId: string, ids: readonly string[]): Promise<number>;
@@ -36,6 +36,9 @@ export interface InboxLedgerOptions {
 const sweepMs = 1_000;
 const sweepMost = 500;
 const redriveMost = 500;
+/** A page of dead letters ends behind the handful with which it passes so many characters, as all pages of messages do. */
+const pageMaxSize = 4_194_304;
+const lettersAtOnce = 16;
 /** Acknowledgements of one call, and those that may wait for one. */
 const ackMaxCalls = 500;
 const ackMaxIds = 2_000;
@@ -74,13 +77,18 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
       const from = after ? `(${readPlace(after)}` : "-inf";
       const found = await redis.zrangebyscore(index, from, "+inf", "WITHSCORES", "LIMIT", 0, limit + 1);
       const ids = found.filter((_, i) => i % 2 === 0).slice(0, limit);
-      const texts = ids.length === 0 ? [] : await redis.hmget(letters, ...ids);
-      const next = found.length > limit * 2 ? found[limit * 2 - 1] : undefined;
-      return {
+      const texts: string[] = [];
+      let [shown, size] = [0, 0];
+      while (shown < ids.length && size < pageMaxSize) {
+        const some = ids.slice(shown, shown + lettersAtOnce);
+        shown += some.length;
         // One that was redriven since its id was read is not there any more.
-        dead_letters: texts.filter((text) => text !== null).map(readLetter),
-        ...(next !== undefined && { next }),
-      };
+        const there = (await redis.hmget(letters, ...some)).filter((text) => text !== null);
+        size += there.reduce((sum, text) => sum + text.length, 0);
+        texts.push(...there);
+      }
+      const next = found.length > shown * 2 ? found[shown * 2 - 1] : undefined;
+      return { dead_letters: texts.map(readLetter), ...(next !== undefined && { next }) };
     },
 
     async redrive(agentId, ids) {

@@ -191,6 +191,24 @@ test("dead letters are listed in pages, oldest first", async () => {
   }
 });
 
+test("a page of long dead letters is shorter, and has a next one", async () => {
+  await using bob = await startFreshMessages(redis.store, { messaging: { maxInboxMessages: 1 } });
+  await bob.send(0);
+  const text = "x".repeat(200_000);
+  const numbers = Array.from({ length: 50 }, (_, n) => n);
+  for (const n of numbers) await bob.port.send({ source: "alice", event_type: "x.n", payload: { n, text } });
+  const seen: unknown[] = [];
+  const sizes: number[] = [];
+  for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
+    const page = await bob.port.deadLetters({ agent_id: "bob", limit: 50, after });
+    seen.push(...page.dead_letters.map(({ message }) => message.payload));
+    sizes.push(page.dead_letters.length);
+    after = page.next;
+  }
+  expect(seen).toEqual(numbers.map((n) => ({ n, text })));
+  expect(Math.max(...sizes) * text.length).toBeLessThan(8_000_000);
+});
+
 test("a full inbox refuses what is sent to it, a broadcast leaves it a dead letter, and room is made by acknowledging", async () => {
   await using bob = await startFreshMessages(redis.store, {
     messaging: { maxInboxMessages: 2 },
