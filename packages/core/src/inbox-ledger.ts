@@ -38,6 +38,7 @@ const sweepMost = 500;
 const redriveMost = 500;
 /** A page of dead letters ends behind the handful with which it passes so many characters, as all pages of messages do. */
 const pageMaxSize = 4_194_304;
+/** Of one call of Redis: letters of 256 kB are 4 MB then, and as much that is published. */
 const lettersAtOnce = 16;
 /** Acknowledgements of one call, and those that may wait for one. */
 const ackMaxCalls = 500;
@@ -92,9 +93,16 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
     },
 
     async redrive(agentId, ids) {
-      const redriven = await redriveScript(context, { agent_id: agentId, most: redriveMost }, ids);
-      if (redriven === null) throw agentNotFound(agentId);
-      return Number(redriven);
+      await mustBeRegistered(context, agentId);
+      const { index } = keys.deadLetters(agentId);
+      const wanted = ids.length > 0 ? ids : await redis.zrange(index, "0", String(redriveMost - 1));
+      let redriven = 0;
+      for (let i = 0; i < wanted.length; i += lettersAtOnce) {
+        const some = await redriveScript(context, { agent_id: agentId }, wanted.slice(i, i + lettersAtOnce));
+        if (some === null) throw agentNotFound(agentId);
+        redriven += Number(some);
+      }
+      return redriven;
     },
 
     async expireBefore(agentId, first) {

@@ -260,18 +260,17 @@ return #over + #dead
 );
 
 /**
- * REST: ids of dead letters, or none for the oldest. Puts up to `most` of them back at the inbox's end, as long as there is
- * room, and gives how many; nil where the agent is not registered. Events: message.redriven, message.expired.
+ * REST: ids of dead letters. Puts them back at the inbox's end, as long as there is room, and gives how many; nil where the
+ * agent is not registered. Events: message.redriven, message.expired.
  */
 export const redriveScript = createInboxScript(
-  ["agent_id", "most"],
+  ["agent_id"],
   `
 if not ksi_exists(env, agent_id) then return false end
 local dead, letters = ksi_key(env, 'dead', agent_id), ksi_key(env, 'letters', agent_id)
-local ids = { unpack(ARGV, REST) }
-if #ids == 0 then ids = redis.call('ZRANGE', dead, 0, most - 1) end
 local redriven = 0
-for _, id in ipairs(ids) do
+for i = REST, #ARGV do
+  local id = ARGV[i]
   local letter = redis.call('HGET', letters, id)
   if letter and not ksi_is_full(env, agent_id) then
     local fact, json = { deliveries = 0, consumer = '-' }, nil

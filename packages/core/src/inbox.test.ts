@@ -1,6 +1,6 @@
 import type { Entry, Message } from "@ksi/contract";
 import { until } from "@ksi/testing";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { channels } from "./redis/keys.ts";
 import { take } from "./testing/fresh-log.ts";
 import { type FreshMessages, startFreshMessages } from "./testing/fresh-messages.ts";
@@ -207,6 +207,23 @@ test("a page of long dead letters is shorter, and has a next one", async () => {
   }
   expect(seen).toEqual(numbers.map((n) => ({ n, text })));
   expect(Math.max(...sizes) * text.length).toBeLessThan(8_000_000);
+});
+
+test("dead letters are put back in their order, a handful with each call of Redis", async () => {
+  await using bob = await startFreshMessages(redis.store, { messaging: { maxInboxMessages: 0 } });
+  const sent: string[] = [];
+  const numbers = Array.from({ length: 40 }, (_, n) => n);
+  for (const n of numbers) sent.push((await bob.port.send({ source: "alice", event_type: "x.n", payload: n })).id);
+  await using roomy = await startFreshMessages(redis.store, { tenant: bob.fresh.tenant, agents: [] });
+  const calls = vi.spyOn(redis.store.commands, "evalsha");
+  expect(await roomy.port.redrive({ agent_id: "bob" })).toMatchObject({ redriven: 40 });
+  const lettersOf = (args: readonly unknown[]) => args.filter((arg) => sent.includes(String(arg))).length;
+  // All at once could be 128 MB, and what subscribes is cut off by Redis.
+  expect(Math.max(...calls.mock.calls.map(lettersOf))).toBe(16);
+  calls.mockRestore();
+  const inbox = await roomy.inbox();
+  expect(payloads(await take(inbox, 40))).toEqual(numbers);
+  await inbox.return?.();
 });
 
 test("a full inbox refuses what is sent to it, a broadcast leaves it a dead letter, and room is made by acknowledging", async () => {
