@@ -5,6 +5,14 @@ export function nearNames(word: string, names: readonly string[]): string[] {
   return names.filter((name) => (word.length >= 3 && name.startsWith(word)) || isOneSlip(word, name));
 }
 
+const mostMeant = 3;
+
+/** ` Did you mean bob?`, to stand behind a sentence: three names at most, and nothing where none is near. */
+export function didYouMean(word: string, names: readonly string[]): string {
+  const near = nearNames(word, names).slice(0, mostMeant);
+  return near.length === 0 ? "" : ` Did you mean ${near.join(" or ")}?`;
+}
+
 /** One letter too many, too few or wrong, or two neighbours swapped: what is left between what both share at their ends. */
 function isOneSlip(word: string, name: string): boolean {
   const shorter = Math.min(word.length, name.length);

@@ -1,10 +1,9 @@
 import type { AgentsPort } from "@ksi/contract";
-import { KsiError } from "@ksi/contract/errors";
 import { listAgents } from "./agent-list.ts";
+import { unknownAgent } from "./agent-not-found.ts";
 import { createAgentStore } from "./agent-store.ts";
 import type { EventLog } from "./event-log.ts";
 import { defaultMessaging, type Messaging } from "./messaging.ts";
-import type { TenantKeys } from "./redis/keys.ts";
 import type { Store } from "./redis/store.ts";
 
 export interface AgentsOptions {
@@ -27,6 +26,7 @@ export function createAgents(options: AgentsOptions): AgentsPort {
   const { store, tenant, profileCapabilities } = options;
   const { agentOfflineAfterMs } = options.messaging ?? defaultMessaging;
   const agents = createAgentStore(options);
+  const registry = { redis: store.commands, keys: store.keys.tenant(tenant) };
 
   return {
     async register(input) {
@@ -36,20 +36,20 @@ export function createAgents(options: AgentsOptions): AgentsPort {
     },
 
     async unregister(agentId) {
-      if (!(await agents.remove(agentId))) throw agentNotFound(agentId);
+      if (!(await agents.remove(agentId))) throw await unknownAgent(registry, agentId);
       return { status: "unregistered", agent_id: agentId };
     },
 
     async get(agentId) {
       const [agent] = await agents.read([agentId], {}, 1);
-      if (!agent) throw agentNotFound(agentId);
+      if (!agent) throw await unknownAgent(registry, agentId);
       return agent;
     },
 
-    list: (input) => listAgents({ redis: store.commands, keys: store.keys.tenant(tenant), agents }, input),
+    list: (input) => listAgents({ ...registry, agents }, input),
 
     async heartbeat(agentId) {
-      if (!(await agents.see(agentId))) throw agentNotFound(agentId);
+      if (!(await agents.see(agentId))) throw await unknownAgent(registry, agentId);
       return { status: "online", agent_id: agentId, offline_after_ms: agentOfflineAfterMs };
     },
   };
@@ -58,16 +58,4 @@ export function createAgents(options: AgentsOptions): AgentsPort {
     if (profile === undefined) return [];
     return (await profileCapabilities?.(profile)) ?? [];
   }
-}
-
-/** `NOT_FOUND` where nobody is registered as this. */
-export async function mustBeRegistered(
-  { redis, keys }: { redis: Store["commands"]; keys: TenantKeys },
-  agentId: string,
-): Promise<void> {
-  if (!(await redis.exists(keys.agent(agentId)))) throw agentNotFound(agentId);
-}
-
-export function agentNotFound(agentId: string): KsiError {
-  return new KsiError("NOT_FOUND", `No agent is registered as ${agentId}. Register it first, or look at the list.`);
 }

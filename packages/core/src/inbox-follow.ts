@@ -4,7 +4,7 @@
  * told what was.
  */
 import type { Entry, Follow, Message } from "@ksi/contract";
-import { agentNotFound, mustBeRegistered } from "./agents.ts";
+import { mustBeRegistered, unknownAgent } from "./agent-not-found.ts";
 import { createCoalescer } from "./coalesce.ts";
 import type { EventLog } from "./event-log.ts";
 import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
@@ -91,7 +91,7 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
 
   async function open(agentId: string): Promise<Pending> {
     const reply = (await openInboxScript(context, { agent_id: agentId })) as string[] | null;
-    if (!reply) throw agentNotFound(agentId);
+    if (!reply) throw await unknownAgent(context, agentId);
     return readPending(reply);
   }
 

@@ -1,6 +1,6 @@
 /** What is asked of an inbox's ledger beside following it: acknowledging, dead letters, and what time does to it. */
 import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/contract";
-import { agentNotFound, mustBeRegistered } from "./agents.ts";
+import { agentNotFound, mustBeRegistered, unknownAgent } from "./agent-not-found.ts";
 import { createCoalescer } from "./coalesce.ts";
 import {
   ackScript,
@@ -68,7 +68,7 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
 
     async nack(agentId, ids, delayMs) {
       const nacked = await nackScript(context, { agent_id: agentId, delay_ms: delayMs }, ids);
-      if (nacked === null) throw agentNotFound(agentId);
+      if (nacked === null) throw await unknownAgent(context, agentId);
       return Number(nacked);
     },
 
@@ -99,7 +99,7 @@ export function startInboxLedger({ context, logger }: InboxLedgerOptions): Inbox
       let redriven = 0;
       for (let i = 0; i < wanted.length; i += lettersAtOnce) {
         const some = await redriveScript(context, { agent_id: agentId }, wanted.slice(i, i + lettersAtOnce));
-        if (some === null) throw agentNotFound(agentId);
+        if (some === null) throw await unknownAgent(context, agentId);
         redriven += Number(some);
       }
       return redriven;

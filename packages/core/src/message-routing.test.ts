@@ -73,6 +73,9 @@ test("without an online agent for it a message is NO_AGENT, which lists what the
     message: "No agent that is online can do math or law. There is: code, poetry.",
     details: { capabilities: ["code", "poetry"] },
   });
+  await expect(sendTo(opened, "poetyr")).rejects.toMatchObject({
+    message: "No agent that is online can do poetyr. Did you mean poetry? There is: code, poetry.",
+  });
   expect((await opened.port.history({ limit: 1 })).messages).toEqual([]);
 });
 

@@ -4,8 +4,8 @@
  */
 import type { Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { agentNotFound } from "./agent-not-found.ts";
 import { isoLua } from "./agent-scripts.ts";
-import { agentNotFound } from "./agents.ts";
 import { createCoalescer } from "./coalesce.ts";
 import { createInboxScript, type InboxContext } from "./inbox-scripts.ts";
 import { channels } from "./redis/keys.ts";
@@ -29,7 +29,7 @@ export interface Delivery {
 
 export interface MessageSender {
   /**
-   * `NOT_FOUND`, `NO_AGENT` (without details), `INBOX_FULL`, `RATE_LIMITED`, `CONFLICT`: nothing was written then.
+   * `NOT_FOUND` (without near names), `NO_AGENT` (without details), `INBOX_FULL`, `RATE_LIMITED`, `CONFLICT`: nothing was written then.
    */
   send(draft: Draft): Promise<Delivery>;
 }

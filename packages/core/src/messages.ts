@@ -2,6 +2,8 @@
 import { randomUUID } from "node:crypto";
 import type { AgentsPort, Follow, Message, MessagesPort, SendInput, Sent } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
+import { didYouMean } from "@ksi/contract/near-names";
+import { unknownAgent } from "./agent-not-found.ts";
 import type { EventLog } from "./event-log.ts";
 import { newEvent } from "./event-log.ts";
 import { fingerprint } from "./fingerprint.ts";
@@ -58,11 +60,13 @@ export function startMessages(options: MessagesOptions): Messages {
   const ledger = startInboxLedger({ context, logger });
   const replies = createReplies({ store, keys, log });
   let listing: Promise<string[]> | undefined;
+  const withNearNames = (agentId: string) => unknownAgent(context, agentId);
 
   const port: MessagesPort = {
-    send,
+    send: (input) => send(input, withNearNames),
 
     async sendBatch({ messages }) {
+      // Without near names: hundreds at once that are not registered are no slip of a hand, and each would read all names.
       const results = await Promise.all(messages.map((message) => send(message).catch(toRefused)));
       const isAway = results.every(
         (result) => result.status === "refused" && result.error.code === "STORE_UNAVAILABLE",
@@ -76,7 +80,7 @@ export function startMessages(options: MessagesOptions): Messages {
       const { message, ...draft } = toDraft({ correlation_id: randomUUID(), ...input });
       await refuseLoops(message);
       const awaited = { by: message.reply_to ?? message.source, timeoutMs: timeout_ms };
-      const { id } = await deliver({ ...draft, message, awaited });
+      const { id } = await deliver({ ...draft, message, awaited }, withNearNames);
       return await replies.wait(
         { id, correlation_id: message.correlation_id ?? "", by: awaited.by },
         timeout_ms,
@@ -115,27 +119,31 @@ export function startMessages(options: MessagesOptions): Messages {
     },
   };
 
-  async function send({ idempotency_key, ...input }: SendInput): Promise<Sent> {
+  async function send({ idempotency_key, ...input }: SendInput, notFound?: NotFound): Promise<Sent> {
     const draft = toDraft(input);
     await refuseLoops(draft.message);
     const idempotency = idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
-    return { status: "sent", ...(await deliver({ ...draft, idempotency })) };
+    return { status: "sent", ...(await deliver({ ...draft, idempotency }, notFound)) };
   }
 
-  async function deliver(draft: Draft) {
+  async function deliver(draft: Draft, notFound?: NotFound) {
     try {
       return await sender.send(draft);
     } catch (thrown) {
       const error = KsiError.from(thrown);
-      throw error.code === "NO_AGENT" ? await noAgent(draft.message.capability ?? []) : error;
+      const { target, capability = [] } = draft.message;
+      if (error.code === "NO_AGENT") throw await noAgent(capability);
+      if (error.code === "NOT_FOUND" && target !== undefined && notFound) throw await notFound(target);
+      throw error;
     }
   }
 
   async function noAgent(wanted: readonly string[]): Promise<KsiError> {
     const capabilities = await listCapabilities();
+    const near = wanted.map((name) => didYouMean(name, capabilities)).join("");
     const others =
       capabilities.length === 0 ? "No agent that is online can do anything." : `There is: ${capabilities.join(", ")}.`;
-    const message = `No agent that is online can do ${wanted.join(" or ")}. ${others}`;
+    const message = `No agent that is online can do ${wanted.join(" or ")}.${near} ${others}`;
     return new KsiError("NO_AGENT", message, { details: { capabilities } });
   }
 
@@ -193,6 +201,9 @@ export function startMessages(options: MessagesOptions): Messages {
 function toRefused(thrown: unknown) {
   return { status: "refused" as const, error: KsiError.from(thrown).toJSON() };
 }
+
+/** What is said of a target that is not registered, in place of the sender's own error. */
+type NotFound = (agentId: string) => Promise<KsiError>;
 
 function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
   const given = Object.entries(input).filter(([, value]) => value !== undefined);

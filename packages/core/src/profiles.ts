@@ -5,7 +5,7 @@
  */
 import type { Profile, ProfilesPort } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
-import { nearNames } from "@ksi/contract/near-names";
+import { didYouMean, nearNames } from "@ksi/contract/near-names";
 import type { ConfiguredProfiles, ProfileFields } from "./profiles-fields.ts";
 import { createProfilesFolder, type ProfileFile } from "./profiles-folder.ts";
 import { shippedProfiles } from "./profiles-shipped.ts";
@@ -88,7 +88,6 @@ function unknownProfile(name: string, profiles: readonly Profile[]): KsiError {
   const near = nearNames(name, names);
   const listed = [...near, ...names.filter((other) => !near.includes(other))].slice(0, maxListed);
   const more = names.length > listed.length ? ` and ${names.length - listed.length} more` : "";
-  const advice = near.length === 0 ? "" : ` Did you mean ${near.join(" or ")}?`;
   const there = listed.length === 0 ? "" : ` There are: ${listed.join(", ")}${more}.`;
-  return new KsiError("NOT_FOUND", `There is no profile ${JSON.stringify(name)}.${advice}${there}`);
+  return new KsiError("NOT_FOUND", `There is no profile ${JSON.stringify(name)}.${didYouMean(name, names)}${there}`);
 }

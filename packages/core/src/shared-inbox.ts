@@ -11,7 +11,7 @@ import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import type { Entry, Follow, Message } from "@ksi/contract";
 import type { KsiError } from "@ksi/contract/errors";
-import { agentNotFound, mustBeRegistered } from "./agents.ts";
+import { agentNotFound, mustBeRegistered } from "./agent-not-found.ts";
 import type { EventLog } from "./event-log.ts";
 import { StoredEntry } from "./event-log-entry.ts";
 import { type Batches, ended, toFollow } from "./follow-of-batches.ts";

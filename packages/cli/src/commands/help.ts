@@ -1,6 +1,6 @@
 /** `ksi help COMMAND`, and what is said of a command that does not exist. */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
-import { nearNames } from "@ksi/contract/near-names";
+import { didYouMean } from "@ksi/contract/near-names";
 
 /** Takes the place of commander's own, which answers an unknown name with the whole help and no word about the name. */
 export function addHelpCommand(group: CommandUnknownOpts): void {
@@ -20,7 +20,5 @@ export function addHelpCommand(group: CommandUnknownOpts): void {
 /** One sentence, and the exit code of a mistake of usage. */
 export function refuseUnknownCommand(group: CommandUnknownOpts, name: string): never {
   const names = group.commands.map((command) => command.name());
-  const near = nearNames(name, names);
-  const advice = near.length === 0 ? "" : ` Did you mean ${near.join(" or ")}?`;
-  group.error(`error: There is no command ${JSON.stringify(name)}.${advice}`);
+  group.error(`error: There is no command ${JSON.stringify(name)}.${didYouMean(name, names)}`);
 }

@@ -128,8 +128,13 @@ test.for<[name: string, argv: string[], code: number, word: string]>([
   ["a wait that is too long", ["send", "--to", "a", "--wait", "-t", "11m", "x"], 2, "10m at the most"],
   ["sharing without taking", ["inbox", "a", "--shared"], 2, "--ack"],
   ["the dead letters of nobody", ["messages", "dead", "nobody"], 5, "nobody"],
+  ["a slip in a receiver", ["send", "--to", "ninna", "x"], 5, "Did you mean nina?"],
+  ["a slip in an agent", ["agents", "show", "nna"], 5, "Did you mean nina?"],
+  ["a slip in an inbox", ["inbox", "nian"], 5, "Did you mean nina?"],
+  ["a slip in a capability", ["send", "--capability", "jugle", "x"], 5, "Did you mean juggle?"],
   ["a status that is none", ["agents", "--status", "asleep"], 2, "online, offline"],
 ])("%s is refused in one sentence", async ([_name, argv, code, word]) => {
+  await client.agents.register({ agent_id: "nina", capabilities: ["juggle"] });
   const finished = await ksi(...argv);
   expect(finished).toMatchObject({ code, stdout: "" });
   expect(finished.stderr).toContain(word);
