@@ -190,6 +190,8 @@ describe("with a running daemon", () => {
     ["a flag that is not there", ["run", "--colour", "x"], 2, "--colour"],
     ["a command that is nearly one", ["stauts"], 2, "Did you mean status?"],
     ["a command that is nothing like one", ["bogus"], 2, 'There is no command "bogus".\n'],
+    ["a subcommand that is nearly one", ["messages", "ded", "bob"], 2, 'There is no command "ded". Did you mean dead?'],
+    ["a name in place of a subcommand", ["agents", "bob"], 2, 'There is no command "bob".\n'],
     ["help for a command that is not there", ["help", "nope"], 2, 'There is no command "nope".\n'],
     ["help for a subcommand that is not there", ["agents", "help", "nope"], 2, 'There is no command "nope".\n'],
     ["a time that is too long", ["run", "-t", "48h", "x"], 2, "--timeout <time>' argument '48h' is invalid"],

@@ -7,7 +7,7 @@ import { formatAge, formatTable } from "../format.ts";
 import { formatList } from "../list.ts";
 import { parseJsonObject, parseList, parseName } from "../parse.ts";
 import type { Stream, Style } from "../terminal.ts";
-import { addHelpCommand } from "./help.ts";
+import { addHelpCommand, refuseStrayNames } from "./help.ts";
 
 type Filter = NonNullable<Parameters<KsiClient["agents"]["list"]>[0]>;
 
@@ -31,7 +31,7 @@ export function addAgentsCommand(program: Program, cli: Cli): void {
       ]),
     );
 
-  agents
+  const list = agents
     .command("list", { isDefault: true })
     .description("Lists registered agents by name: whether each is there, and for how long nothing was heard of it.")
     .option("--capability <name>", "only agents that can do this")
@@ -117,6 +117,7 @@ export function addAgentsCommand(program: Program, cli: Cli): void {
       cli.terminal.out.line(json ? JSON.stringify(unregistered) : `Unregistered ${agentId}.`);
     });
 
+  refuseStrayNames(agents, list);
   addHelpCommand(agents);
 }
 

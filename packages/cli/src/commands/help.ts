@@ -17,6 +17,17 @@ export function addHelpCommand(group: CommandUnknownOpts): void {
     });
 }
 
+/**
+ * For a group whose list is what it does by itself: commander takes a name that is no subcommand for an argument of the list,
+ * and says only that there are too many.
+ */
+export function refuseStrayNames(group: CommandUnknownOpts, list: CommandUnknownOpts): void {
+  list.allowExcessArguments().hook("preAction", () => {
+    const [name] = list.args;
+    if (name !== undefined) refuseUnknownCommand(group, name);
+  });
+}
+
 /** One sentence, and the exit code of a mistake of usage. */
 export function refuseUnknownCommand(group: CommandUnknownOpts, name: string): never {
   const names = group.commands.map((command) => command.name());

@@ -7,7 +7,7 @@ import { formatList } from "../list.ts";
 import { describeMessage, formatTime, textOf } from "../message-line.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
-import { addHelpCommand } from "./help.ts";
+import { addHelpCommand, refuseStrayNames } from "./help.ts";
 
 type Filter = NonNullable<Parameters<KsiClient["messages"]["history"]>[0]>;
 
@@ -27,7 +27,7 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
       ]),
     );
 
-  messages
+  const list = messages
     .command("list", { isDefault: true })
     .description(
       "Lists the latest messages that match every given option, the oldest of them first.\n" +
@@ -98,6 +98,7 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
       out.line(json ? JSON.stringify({ status: "redriven", redriven }) : `Put ${count} back into ${agentId}'s inbox.`);
     });
 
+  refuseStrayNames(messages, list);
   addHelpCommand(messages);
 }
 

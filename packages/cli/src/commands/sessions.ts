@@ -6,7 +6,7 @@ import { formatAge } from "../format.ts";
 import { formatList } from "../list.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
-import { addHelpCommand } from "./help.ts";
+import { addHelpCommand, refuseStrayNames } from "./help.ts";
 
 export function addSessionsCommand(program: Program, cli: Cli): void {
   const sessions = program
@@ -22,7 +22,7 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
       ]),
     );
 
-  sessions
+  const list = sessions
     .command("list", { isDefault: true })
     .description("Lists sessions, the most recently used first.")
     .option("-n, --limit <number>", "how many at the most", parseInteger(1, 500), 20)
@@ -75,6 +75,7 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
       cli.terminal.out.line(json ? JSON.stringify(deleted) : `Deleted ${sessionId}.`);
     });
 
+  refuseStrayNames(sessions, list);
   addHelpCommand(sessions);
 }
 
