@@ -1,6 +1,7 @@
 /** `ksi agents`: who is registered and who is there; and registering by hand. */
 import { Option } from "@commander-js/extra-typings";
 import type { Agent, AgentStatus, KsiClient } from "@ksi/client";
+import { didYouMean } from "@ksi/contract/near-names";
 import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatAge, formatTable } from "../format.ts";
@@ -100,7 +101,8 @@ export function addAgentsCommand(program: Program, cli: Cli): void {
         ...((capability || capabilities) && { capabilities: [...(capability ?? []), ...(capabilities ?? [])] }),
         ...(metadata && { metadata }),
       });
-      const { out } = cli.terminal;
+      const { out, err } = cli.terminal;
+      if (profile !== undefined) await warnOfSlip(link.ksi, profile, err);
       out.line(json ? JSON.stringify(registered) : `Registered ${agentId}. Its messages: ksi inbox ${agentId} -f`);
     });
 
@@ -119,6 +121,14 @@ export function addAgentsCommand(program: Program, cli: Cli): void {
 
   refuseStrayNames(agents, list);
   addHelpCommand(agents);
+}
+
+/** An agent's profile may be any name, but one that is nearly that of a profile was probably meant to be it. */
+async function warnOfSlip({ profiles }: KsiClient, profile: string, err: Stream): Promise<void> {
+  const names = (await profiles.list()).profiles.map(({ name }) => name);
+  const advice = names.includes(profile) ? "" : didYouMean(profile, names);
+  if (advice)
+    err.line(`${err.style("yellow", "!")} There is no profile ${err.foreign(JSON.stringify(profile))}.${advice}`);
 }
 
 async function listAll({ agents }: KsiClient, filter: Filter): Promise<Agent[]> {

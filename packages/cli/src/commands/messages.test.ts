@@ -76,6 +76,17 @@ test("agents are listed by what they can do and whether they are there, and one 
   expect(await ksi("agents", "show", "nobody")).toMatchObject({ code: 5, stdout: "" });
 });
 
+test("a slip in the profile of an agent is told, and a name of one's own is not", async () => {
+  for (const [profile, stderr] of [
+    ["critc", '! There is no profile "critc". Did you mean critic?\n'],
+    ["critic", ""],
+    ["of-my-own", ""],
+  ] as const) {
+    expect(await ksi("agents", "register", "pia", "--profile", profile)).toMatchObject({ code: 0, stderr });
+    expect(await client.agents.get("pia")).toMatchObject({ profile });
+  }
+});
+
 test("a message for a capability says to whom it went, and an answer is waited for", async () => {
   const cid = await client.agents.join({ agent_id: "cid", capabilities: ["add"] });
   const stop = new AbortController();
