@@ -12,6 +12,8 @@ export const limits = {
   jsonDepth: 100,
   /** Bytes of one message's or published event's payload. */
   payloadBytes: 262_144,
+  /** Bytes of one broadcast in all inboxes together: each keeps a copy, and Redis does nothing else meanwhile. */
+  broadcastBytes: 268_435_456,
   /** Entries of a page. */
   pageMax: 500,
   pageDefault: 50,

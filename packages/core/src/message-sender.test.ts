@@ -55,7 +55,30 @@ test("of what is sent in several calls, that of the calls before a failure is se
   expect(await payloads(opened, channels.messageBus)).toEqual(numbers.slice(0, 9));
 });
 
-function toAll(payload: number) {
+test("what is long counts as much as what goes to more agents", async () => {
+  await using opened = await startWithAgents(300);
+  const bus = opened.fresh.keys.channel(channels.messageBus);
+  const calls = vi.spyOn(redis.store.commands, "evalsha");
+  const texts = Array.from({ length: 4 }, (_, n) => `${n}`.repeat(100_000));
+  await Promise.all(texts.map((text) => opened.port.send(toAll(text))));
+  expect(calls.mock.calls.filter((args) => args.includes(bus)).length).toBe(2);
+  expect(await payloads(opened, channels.inbox("agent-7"))).toEqual(texts);
+});
+
+test("a broadcast that would fill Redis is refused, and in no place", async () => {
+  await using opened = await startWithAgents(1_050);
+  const payload = "x".repeat(260_000);
+  await expect(opened.port.send(toAll(payload))).rejects.toMatchObject({
+    code: "PAYLOAD_TOO_LARGE",
+    message: expect.stringContaining("1050 agents"),
+  });
+  expect(await payloads(opened, channels.messageBus)).toEqual([]);
+  expect(await payloads(opened, channels.inbox("agent-1"))).toEqual([]);
+  expect((await opened.port.send({ ...toAll(payload), target: "agent-1" })).recipients).toBe(1);
+  expect((await opened.port.send(toAll("x".repeat(1_000)))).recipients).toBe(1_050);
+});
+
+function toAll(payload: number | string) {
   return { source: "alice", event_type: "x.n", payload };
 }
 

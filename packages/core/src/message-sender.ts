@@ -2,7 +2,7 @@
  * Puts messages where they belong: into inboxes, onto the message bus and the firehose, in one step each, or nowhere. What
  * is sent in one turn of the event loop is one script call, in its order.
  */
-import type { Message } from "@ksi/contract";
+import { limits, type Message } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { agentNotFound } from "./agent-not-found.ts";
 import { isoLua } from "./agent-scripts.ts";
@@ -29,7 +29,8 @@ export interface Delivery {
 
 export interface MessageSender {
   /**
-   * `NOT_FOUND` (without near names), `NO_AGENT` (without details), `INBOX_FULL`, `RATE_LIMITED`, `CONFLICT`: nothing was written then.
+   * `NOT_FOUND` (without near names), `NO_AGENT` (without details), `INBOX_FULL`, `RATE_LIMITED`, `PAYLOAD_TOO_LARGE`,
+   * `CONFLICT`: nothing was written then.
    */
   send(draft: Draft): Promise<Delivery>;
 }
@@ -57,7 +58,7 @@ export function createMessageSender({ context, maxPerMinute }: MessageSenderOpti
   const { keys } = context;
   const common = {
     bus: keys.channel(channels.messageBus),
-    everybody: keys.channel(channels.agentsBroadcast),
+    agents_broadcast: keys.channel(channels.agentsBroadcast),
     max_per_minute: maxPerMinute,
   };
 
@@ -141,6 +142,12 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
           "without end, raise messages_per_minute.",
         { details: { retry_after_ms: Number(facts[1]) } },
       );
+    case "too large":
+      return new KsiError(
+        "PAYLOAD_TOO_LARGE",
+        `Each of ${facts[0]} agents would get a copy of this broadcast, and all copies together may have ` +
+          `${limits.broadcastBytes} bytes. Put the payload into the shared state, and send its key.`,
+      );
     case "awaited":
       return new KsiError("CONFLICT", "A request with this correlation_id is waiting for its answer. Choose another.");
     default:
@@ -156,7 +163,7 @@ function toDelivery([outcome, ...facts]: readonly string[], draft: Draft | undef
  * Events: the messages; message.delivered for the answer to a request; message.dead for inboxes that a broadcast found full; message.blocked.
  */
 const sendScript = createInboxScript(
-  ["bus", "everybody", "max_per_minute"],
+  ["bus", "agents_broadcast", "max_per_minute"],
   `
 ${isoLua}
 local firehose = ksi_key(env, 'firehose')
@@ -235,6 +242,8 @@ local function send(m, turn)
     expires = string.format('%.0f', env.now_ms + m.ttl)
     expiry = ',"expires_at":"' .. ksi_iso(env.now_ms + m.ttl) .. '"'
   end
+  local everybody = m.way == 'broadcast' and redis.call('ZRANGE', ksi_key(env, 'agents'), 0, -1) or {}
+  if #everybody * (#m.before + #m.after) > ${limits.broadcastBytes} then return { 'too large', tostring(#everybody) } end
   local json = m.before .. (target == '' and '' or ',"target":"' .. target .. '"') .. expiry .. m.after
   local fact = { deliveries = 0, consumer = '-', expires = expires, sender = m.source, correlation = m.correlation_json }
   local recipients = 0
@@ -251,8 +260,9 @@ local function send(m, turn)
     ksi_put(env, target, m.id, json, fact)
     recipients = 1
   else
-    for _, agent_id in ipairs(redis.call('ZRANGE', ksi_key(env, 'agents'), 0, -1)) do
-      work = work + 1
+    -- To copy 10 kB costs as much as the rest.
+    work = work + #everybody * (1 + #json / 10000)
+    for _, agent_id in ipairs(everybody) do
       if agent_id ~= m.source then
         if ksi_is_full(env, agent_id) then
           ksi_bury(env, agent_id, m.id, fact, 'inbox_full', json)
@@ -262,7 +272,7 @@ local function send(m, turn)
         end
       end
     end
-    ksi_append(env.log, json, { everybody })
+    ksi_append(env.log, json, { agents_broadcast })
   end
 
   if m.awaited_by ~= '' then
