@@ -7,11 +7,9 @@ import type {
   AppRouter,
   CancelOutput,
   DeadLettersPage,
-  EventFilter,
   Health,
   Heartbeat,
   Json,
-  KsiEvent,
   Message,
   MessagesPage,
   Nacked,
@@ -43,6 +41,7 @@ import type { inferRouterInputs } from "@trpc/server";
 import type { AgentHandle } from "./agent.ts";
 import type { CallOptions } from "./call.ts";
 import type { EventStream, FollowOptions } from "./event-stream.ts";
+import type { EventOf, FilterOf } from "./event-types.ts";
 import type { Fetch } from "./guarded-fetch.ts";
 import type { InboxOptions } from "./inbox.ts";
 import type { CallsOver } from "./links.ts";
@@ -194,8 +193,11 @@ export interface KsiClient extends AsyncDisposable {
     get(name: string, options?: CallOptions): Promise<Profile>;
   };
   readonly events: {
-    /** The firehose: every change of state and every message, but no text of runs. From now on unless told otherwise. */
-    subscribe(filter?: EventFilter, options?: FollowOptions): EventStream<KsiEvent>;
+    /**
+     * The firehose: every change of state and every message, but no text of runs. From now on unless told otherwise. With
+     * `types` that are written out, the events have the types of these.
+     */
+    subscribe<const Type extends string>(filter?: FilterOf<Type>, options?: FollowOptions): EventStream<EventOf<Type>>;
     /** Publishes an event of your own, whose type starts with `x.`. */
     publish<P>(input: WithPayload<PublishInput, P>, options?: CallOptions): Promise<Published>;
   };

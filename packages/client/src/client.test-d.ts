@@ -1,4 +1,14 @@
-import type { AppRouter, Json, Message, RunEvent } from "@ksi/contract";
+import type {
+  AgentEvent,
+  AppRouter,
+  CustomEvent,
+  Json,
+  KsiEvent,
+  Message,
+  MessageEvent,
+  RunEvent,
+  StateEvent,
+} from "@ksi/contract";
 import type { TRPCClient } from "@trpc/client";
 import { expectTypeOf, test } from "vitest";
 import { z } from "zod";
@@ -30,6 +40,22 @@ test("without a schema the result is a string, with one it is what the schema gi
   expectTypeOf((await typed.result()).text).toEqualTypeOf<string>();
   const attached = await ksi.runs.attach("run-1", { output });
   expectTypeOf((await attached.result()).result.answer).toEqualTypeOf<number>();
+});
+
+test("the firehose is narrowed by the types of its filter", () => {
+  expectTypeOf(ksi.events.subscribe()).toEqualTypeOf<EventStream<KsiEvent>>();
+  expectTypeOf(ksi.events.subscribe({ agent_id: "bob" })).toEqualTypeOf<EventStream<KsiEvent>>();
+  expectTypeOf(ksi.events.subscribe({ types: ["*"] })).toEqualTypeOf<EventStream<KsiEvent>>();
+  expectTypeOf(ksi.events.subscribe({ types: ["agent.*"] })).toEqualTypeOf<EventStream<AgentEvent>>();
+  expectTypeOf(ksi.events.subscribe({ types: ["agent.*", "state.*"] })).toEqualTypeOf<
+    EventStream<AgentEvent | StateEvent>
+  >();
+  type Acked = Extract<MessageEvent, { event_type: "message.acked" }>;
+  expectTypeOf(ksi.events.subscribe({ types: ["message.acked"] })).toEqualTypeOf<EventStream<Acked>>();
+  expectTypeOf(ksi.events.subscribe({ types: ["x.done"] })).toEqualTypeOf<EventStream<CustomEvent>>();
+  expectTypeOf(ksi.events.subscribe({ types: ["DIRECT_MESSAGE"] })).toEqualTypeOf<EventStream<CustomEvent>>();
+  const types: string[] = [];
+  expectTypeOf(ksi.events.subscribe({ types })).toEqualTypeOf<EventStream<KsiEvent>>();
 });
 
 test("requests are checked", () => {

@@ -1,11 +1,12 @@
 /** The client: every call of KSI by name, with types, and handles for what has a life of its own. */
-import type { AppRouter, KsiEvent, Message, PublishInput, RequestRequest, SendInput } from "@ksi/contract";
+import type { AppRouter, EventFilter, KsiEvent, Message, PublishInput, RequestRequest, SendInput } from "@ksi/contract";
 import { KsiError } from "@ksi/contract/errors";
 import { createTRPCClient } from "@trpc/client";
 import { createAgentHandle } from "./agent.ts";
 import type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./api.ts";
 import { type CallOptions, type CallPolicy, call } from "./call.ts";
-import { createEventStream } from "./event-stream.ts";
+import { createEventStream, type EventStream, type FollowOptions } from "./event-stream.ts";
+import type { FeedHandlers, Start } from "./feed.ts";
 import { createGuardedFetch } from "./guarded-fetch.ts";
 import { createInboxStream } from "./inbox.ts";
 import { createLinks } from "./links.ts";
@@ -91,6 +92,14 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
     return createRunHandle({ trpc, ids, output: attachOptions.output, closed });
   }
 
+  function subscribe(filter: EventFilter = {}, follow: FollowOptions = {}): EventStream<KsiEvent> {
+    const source = {
+      subscribe: (start: Start, handlers: FeedHandlers<KsiEvent>) =>
+        trpc.events.subscribe.subscribe({ ...filter, ...start }, handlers),
+    };
+    return createEventStream(source, follow, [closed]);
+  }
+
   function close(): Promise<void> {
     closing.abort(new KsiError("CANCELLED", "This client was closed; make another with createKsiClient."));
     return socket.close();
@@ -136,12 +145,7 @@ export function createKsiClient(options: KsiClientOptions): KsiClient {
       get: (name, c) => again(c, (o) => trpc.profiles.get.query({ name }, o)),
     },
     events: {
-      subscribe: (filter = {}, follow = {}) =>
-        createEventStream<KsiEvent>(
-          { subscribe: (start, handlers) => trpc.events.subscribe.subscribe({ ...filter, ...start }, handlers) },
-          follow,
-          [closed],
-        ),
+      subscribe: subscribe as KsiClient["events"]["subscribe"],
       publish: (input, c) => once(c, (o) => trpc.events.publish.mutate(input as PublishInput, o)),
     },
     system: {

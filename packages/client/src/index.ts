@@ -39,6 +39,7 @@ export type { AttachOptions, KsiClient, KsiClientOptions, RunRequest } from "./a
 export type { CallOptions } from "./call.ts";
 export { createKsiClient } from "./client.ts";
 export type { EventStream, FollowOptions, Gap } from "./event-stream.ts";
+export type { EventOf, FilterOf } from "./event-types.ts";
 export type { HandleOptions, MessageHandler } from "./handle-messages.ts";
 export type { InboxOptions, OwnInboxOptions, SharedInboxOptions } from "./inbox.ts";
 export type { OutputSchema } from "./output-schema.ts";
