@@ -78,8 +78,8 @@ test("the command lists profiles with their problems, shows one, and runs with o
 
   const [list, one, none, ran, given] = await Promise.all([
     ksi("profiles"),
-    ksi("profiles", "painter", "--json"),
-    ksi("profiles", "paintr"),
+    ksi("profiles", "show", "painter", "--json"),
+    ksi("profiles", "show", "paintr"),
     ksi("run", "--profile", "painter", "--json", "hello"),
     ksi("run", "--profile", "lost", "--cwd", ".", "hello"),
   ]);

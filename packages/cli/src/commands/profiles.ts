@@ -5,34 +5,33 @@ import { connect } from "../connect.ts";
 import { formatDuration, formatTable, shorten } from "../format.ts";
 import { formatList } from "../list.ts";
 import type { Stream } from "../terminal.ts";
+import { addHelpCommand, refuseStrayNames } from "./help.ts";
 
 export function addProfilesCommand(program: Program, cli: Cli): void {
-  program
+  const group = program
     .command("profiles")
     .summary("presets for runs: model, system prompt, tools")
     .description(
-      "Lists the profiles that a run can start from, by name, or prints one of them.\n" +
+      "Lists the profiles that a run can start from, by name, or shows one.\n" +
         "They are YAML and JSON files in profiles/ of the daemon's data directory, in its configuration, or ship with it.",
     )
-    .argument("[name]", "print this one")
-    .option("--json", "print one line of JSON a profile")
     .addHelpText(
       "after",
       examples(cli, [
         ["ksi profiles", "what there is"],
-        ["ksi profiles coder", "all of one"],
+        ["ksi profiles show coder", "all of one"],
         ['ksi run --profile coder "…"', "run with it"],
       ]),
-    )
-    .action(async (name, _options, command) => {
+    );
+
+  const list = group
+    .command("list", { isDefault: true })
+    .description("Lists the profiles by name, and files that should be some and are not.")
+    .option("--json", "print one line of JSON a profile")
+    .action(async (_options, command) => {
       const { json, ...connection } = command.optsWithGlobals();
       await using link = await connect(connection, cli);
       const { out, err } = cli.terminal;
-      if (name !== undefined) {
-        const profile = await link.ksi.profiles.get(name);
-        out.line(json ? JSON.stringify(profile) : describeProfile(profile, out));
-        return;
-      }
       const { profiles, problems } = await link.ksi.profiles.list();
       if (json) for (const profile of profiles) out.line(JSON.stringify(profile));
       else if (profiles.length > 0) out.line(formatProfiles(profiles, out));
@@ -40,6 +39,23 @@ export function addProfilesCommand(program: Program, cli: Cli): void {
         err.line(`${err.style("yellow", "!")} ${err.foreign(file)}: ${err.foreign(message)}`);
       }
     });
+
+  group
+    .command("show")
+    .description("Prints all that a profile says.")
+    .argument("<profile>", "its name")
+    .option("--json", "print one line of JSON")
+    .addHelpText("after", examples(cli, [["ksi profiles show coder --json | jq -r .system_prompt", "for a script"]]))
+    .action(async (name, _options, command) => {
+      const { json, ...connection } = command.optsWithGlobals();
+      await using link = await connect(connection, cli);
+      const profile = await link.ksi.profiles.get(name);
+      const { out } = cli.terminal;
+      out.line(json ? JSON.stringify(profile) : describeProfile(profile, out));
+    });
+
+  refuseStrayNames(group, list);
+  addHelpCommand(group);
 }
 
 /** @internal for its test */
