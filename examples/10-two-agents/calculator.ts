@@ -13,12 +13,13 @@ process.send?.("joined"); // to main.ts, if that started it
 process.once("disconnect", () => void calculator.leave());
 
 // What is returned is sent as the reply, and then the question is acknowledged. Were this program to die before that,
-// it would be given the question again at its next start.
-await calculator.handle(({ source, payload }) => {
-  const sum = Sum.safeParse(payload);
-  if (!sum.success) return { error: z.prettifyError(sum.error) };
-  const { a, b } = sum.data;
-  console.log(`calculator: ${source} asks for ${a} + ${b}`);
-  return { sum: a + b };
-});
+// it would be given the question again at its next start. What is thrown, also for what the schema does not take, is an
+// answer too: the asker's request fails with it.
+await calculator.handle(
+  ({ source, payload: { a, b } }) => {
+    console.log(`calculator: ${source} asks for ${a} + ${b}`);
+    return { sum: a + b };
+  },
+  { schema: Sum },
+);
 await ksi.close();

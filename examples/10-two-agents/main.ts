@@ -2,6 +2,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createKsiClient } from "@ksi/client";
+import { z } from "zod";
 
 const ksi = createKsiClient({
   url: process.env.KSI_URL ?? "http://127.0.0.1:8000",
@@ -13,12 +14,9 @@ const calculator = fork(`${import.meta.dirname}/calculator.ts`);
 await once(calculator, "message");
 
 const student = await ksi.agents.join({ agent_id: "student" });
-const { id, reply } = await student.request({
-  capability: "math",
-  event_type: "x.sum",
-  payload: { a: 19, b: 23 },
-});
-console.log(`student: ${reply.source} answers`, reply.payload);
+const question = { capability: "math", event_type: "x.sum", payload: { a: 19, b: 23 } };
+const { id, reply } = await student.request(question, { schema: z.object({ sum: z.number() }) });
+console.log(`student: ${reply.source} answers`, reply.payload.sum);
 
 // What becomes of a message is told by events whose target is its sender.
 const receipts = ksi.events.subscribe({ types: ["message.*"], target: "student" }, { from: "oldest" });
