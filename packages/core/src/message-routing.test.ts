@@ -47,6 +47,18 @@ test("many messages that nobody can take cost one look at who is there", async (
   await expect(sendTo(opened, "math")).rejects.toMatchObject({ details: { capabilities: ["law"] } });
 });
 
+test("of very many capabilities an error lists the first hundred, and how many more there are", async () => {
+  await using opened = await startFreshMessages(redis.store, { agents: [] });
+  const names = Array.from({ length: 100 }, (_, n) => `skill ${100 + n}`);
+  await opened.agents.register({ agent_id: "one", capabilities: names });
+  await opened.agents.register({ agent_id: "two", capabilities: ["writing", "reading"] });
+  await expect(sendTo(opened, "writting")).rejects.toMatchObject({
+    code: "NO_AGENT",
+    message: expect.stringMatching(/Did you mean writing\? There is: reading, skill 100, .*, skill 198 and 2 more\.$/),
+    details: { capabilities: ["reading", ...names.slice(0, 99)] },
+  });
+});
+
 test("a capability that is named again and again counts once", async () => {
   await using opened = await startFreshMessages(redis.store, { agents: [] });
   await opened.agents.register({ agent_id: "one", capabilities: ["math"] });

@@ -40,6 +40,10 @@ export interface Messages extends AsyncDisposable {
   expireBefore(agentId: string, first: string): Promise<void>;
 }
 
+/** Capabilities that an error lists, and those among which it looks for near names: a batch may fail 500 times at once. */
+const mostListed = 100;
+const mostCompared = 1_000;
+
 /**
  * A message is in all its places, under one id, or in none; the errors of `send` are said there. What was sent in one turn
  * of the event loop keeps its order. Sweeps what time has done to inboxes until it is disposed.
@@ -139,10 +143,12 @@ export function startMessages(options: MessagesOptions): Messages {
   }
 
   async function noAgent(wanted: readonly string[]): Promise<KsiError> {
-    const capabilities = await listCapabilities();
-    const near = wanted.map((name) => didYouMean(name, capabilities)).join("");
+    const all = await listCapabilities();
+    const near = wanted.map((name) => didYouMean(name, all.slice(0, mostCompared))).join("");
+    const capabilities = all.slice(0, mostListed);
+    const more = all.length > capabilities.length ? ` and ${all.length - capabilities.length} more` : "";
     const others =
-      capabilities.length === 0 ? "No agent that is online can do anything." : `There is: ${capabilities.join(", ")}.`;
+      all.length === 0 ? "No agent that is online can do anything." : `There is: ${capabilities.join(", ")}${more}.`;
     const message = `No agent that is online can do ${wanted.join(" or ")}.${near} ${others}`;
     return new KsiError("NO_AGENT", message, { details: { capabilities } });
   }
