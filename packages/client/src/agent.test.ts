@@ -223,11 +223,11 @@ test("what a handler throws is the answer of whoever asked, and ends no loop", a
   const asked = { correlation_id: "c" };
   daemon.inbox.append(aMessage(1, asked), aMessage(2, asked), aMessage(3, asked));
   const stop = new AbortController();
-  const thrown = [new KsiError("RATE_LIMITED", "Too many."), new Error("Something broke."), "just words"];
+  const words = "just words" as unknown as Error;
+  const thrown = [new KsiError("RATE_LIMITED", "Too many."), new Error("Something broke."), words];
   const handling = bob.handle(
-    ({ payload }) => {
-      throw thrown[Number(payload) - 1];
-    },
+    // Whoever throws may throw anything.
+    ({ payload }) => Promise.reject(thrown[Number(payload) - 1] ?? words),
     { signal: stop.signal },
   );
   await until(() => ackedIds(daemon).length === 3);
