@@ -107,10 +107,11 @@ async function trimChannel(redis: Redis, key: string, { oldestMs, beforeTrim }: 
   }
 }
 
-/** When the event happened; a thing that is no event of ours counts as old. */
+/** When the event happened, or the message was put back; a thing that is no event of ours counts as old. */
 function timeOf(json: string | undefined): number {
   try {
-    return Date.parse((JSON.parse(json ?? "") as { timestamp: string }).timestamp) || 0;
+    const { timestamp, redriven_at } = JSON.parse(json ?? "") as { timestamp: string; redriven_at?: string };
+    return Date.parse(redriven_at ?? timestamp) || 0;
   } catch (thrown) {
     if (thrown instanceof SyntaxError || thrown instanceof TypeError) return 0;
     throw thrown;

@@ -280,6 +280,9 @@ for i = REST, #ARGV do
     if ksi_is_expired(env, fact) then
       ksi_tell(env, 'expired', agent_id, id, fact)
     else
+      -- What is put back is as old as its return, or the history's end would take it at once.
+      local bare = string.gsub(json, ',"redriven_at":"[^"]*"}$', '}')
+      json = string.sub(bare, 1, -2) .. ',"redriven_at":"' .. env.timestamp .. '"}'
       -- The message may be in the inbox again by itself: then there is nothing to do.
       if not ksi_read_fact(env, agent_id, id) then ksi_put(env, agent_id, id, json, fact) end
       ksi_tell(env, 'redriven', agent_id, id, fact)

@@ -1,6 +1,7 @@
 import type { Entry, Message } from "@ksi/contract";
 import { until } from "@ksi/testing";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { trimByAge } from "./event-log-trim.ts";
 import { channels } from "./redis/keys.ts";
 import { take } from "./testing/fresh-log.ts";
 import { type FreshMessages, startFreshMessages } from "./testing/fresh-messages.ts";
@@ -207,6 +208,28 @@ test("a page of long dead letters is shorter, and has a next one", async () => {
   }
   expect(seen).toEqual(numbers.map((n) => ({ n, text })));
   expect(Math.max(...sizes) * text.length).toBeLessThan(8_000_000);
+});
+
+test("a dead letter that is put back is kept for as long as a new message", async () => {
+  await using bob = await startFreshMessages(redis.store, { messaging: { maxDeliveries: 1 } });
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });
+  const id = await bob.send(1).finally(() => vi.useRealTimers());
+  const beforeTrim = (_key: string, first: string) => bob.messages.expireBefore("bob", first);
+  const redrivenAt: unknown[] = [];
+  for (let round = 0; round < 3; round++) {
+    const inbox = await bob.inbox();
+    const [entry] = await take(inbox, 1);
+    await inbox.return?.();
+    redrivenAt.push(entry?.event.redriven_at);
+    expect(entry?.json.split("redriven_at")).toHaveLength(round === 0 ? 1 : 2);
+    await until(async () => (await deliveries(bob, id)) === 1);
+    await (await bob.inbox()).return?.();
+    expect(await bob.port.redrive({ agent_id: "bob" })).toMatchObject({ redriven: 1 });
+    await trimByAge({ store: redis.store, maxAgeMs: 60_000, beforeTrim });
+  }
+  const [first, ...later] = redrivenAt;
+  expect(first).toBeUndefined();
+  for (const at of later) expect(Date.now() - Date.parse(String(at))).toBeLessThan(60_000);
 });
 
 test("dead letters are put back in their order, a handful with each call of Redis", async () => {

@@ -89,6 +89,8 @@ export const message = z.object({
   expires_at: timestamp.optional(),
   hops: z.number().int().optional(),
   timestamp,
+  /** When it was put back into the inbox, where it was a dead letter. */
+  redriven_at: timestamp.optional(),
 });
 
 export const sent = z.object({
