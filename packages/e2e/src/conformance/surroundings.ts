@@ -1,5 +1,6 @@
 /** A whole daemon with something of everything in it, somebody who keeps publishing, and one who answers. */
 import { setTimeout } from "node:timers/promises";
+import { until } from "@ksi/testing";
 import { type ScriptedDaemon, startScriptedDaemon } from "../openai-clients.ts";
 import { startAnsweringAgent } from "./answering-agent.ts";
 import { eventsOf } from "./check.ts";
@@ -49,10 +50,13 @@ async function furnish({ ksi, daemon }: ScriptedDaemon): Promise<Known> {
   for (const key of keys) await ksi.trpc.state.set.mutate({ namespace, key, value: { key } });
 
   const headers = { authorization: `Bearer ${daemon.token}` };
-  const cursorsAt = async (path: string) => {
-    const { body } = await send(daemon.url, { method: "GET", path, headers });
-    return eventsOf(body).flatMap(({ id }) => id ?? []);
-  };
+  const cursorsAt = (path: string) =>
+    // A stream is read for so short a time that a busy daemon may have told nothing by then.
+    until(async () => {
+      const { body } = await send(daemon.url, { method: "GET", path, headers });
+      const cursors = eventsOf(body).flatMap(({ id }) => id ?? []);
+      return cursors.length > 0 && cursors;
+    });
   const [runs_events = [], messages_inbox = [], events_subscribe = []] = await Promise.all(
     [`/runs/${read.run_id}/events`, "/agents/listener/inbox", "/events?from=oldest"].map((path) =>
       cursorsAt(`/api/v1${path}`),
