@@ -44,7 +44,7 @@ test("what breaks inside a subscription is not told to the client", async () => 
 });
 
 test("a wrong token is answered UNAUTHORIZED, and the socket is closed with its code", async () => {
-  await using doors = await startTestDoors({ unauthorizedGraceMs: 50 });
+  await using doors = await startTestDoors({ unauthorizedGraceMs: 500 });
   await using client = createTestClient({ url: doors.url, token: "another-token-altogether", overSocket: true });
   await expect(client.trpc.agents.list.query({})).rejects.toMatchObject({ data: { ksi: { code: "UNAUTHORIZED" } } });
   const socket = await open(`${doors.socketUrl}?connectionParams=1`);
@@ -74,7 +74,7 @@ test("a client that announces connectionParams and never sends them is closed", 
 
 test("a ticket opens one socket, without connectionParams", async () => {
   await using doors = await startTestDoors({
-    unauthorizedGraceMs: 50,
+    unauthorizedGraceMs: 500,
     ports: { agents: { list: async () => ({ agents: [] }) } },
   });
   const url = `${doors.socketUrl}?ticket=${doors.tickets.issue().ticket}`;
@@ -163,7 +163,7 @@ test("any number of subscriptions can be sent in one frame, as a client does tha
 });
 
 test("a socket without any sign of life is ended", async () => {
-  await using doors = await startTestDoors({ pingIntervalMs: 50 });
+  await using doors = await startTestDoors({ pingIntervalMs: 500 });
   const headers = { authorization: `Bearer ${doors.token}` };
   const lively = await open(doors.socketUrl, { headers });
   const silent = await open(doors.socketUrl, { headers, autoPong: false });
