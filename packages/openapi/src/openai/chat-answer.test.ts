@@ -171,6 +171,7 @@ test("a repeat attaches to the turn while it is under way", async () => {
 
 test("the time of the agent is not KSI's", async () => {
   const fake = createFakePorts();
+  const askedAt = performance.now();
   const answering = ask(createOpenAiRoutes(fake), hello);
   const run = await until(() => fake.spawned[0]);
   run.start();
@@ -178,8 +179,10 @@ test("the time of the agent is not KSI's", async () => {
   await sleep(200);
   run.complete();
   const { headers } = await answering;
+  const tookMs = performance.now() - askedAt;
   expect(Number(headers.get("openai-processing-ms"))).toBeGreaterThanOrEqual(195);
-  expect(Number(headers.get("x-ksi-overhead-ms"))).toBeLessThan(150);
+  // All of the rest may be KSI's: on a busy machine that is not little.
+  expect(Number(headers.get("x-ksi-overhead-ms"))).toBeLessThan(tookMs - 150);
 });
 
 test("a wait that is too long cancels the run and is not to be repeated", async () => {
