@@ -39,7 +39,7 @@ test("a schema makes the result typed and validated", async () => {
 
 test("runs of one session execute in the order accepted while another session goes ahead", async () => {
   const session_id = randomUUID();
-  const slow = { echo: { delay_ms: 60 } };
+  const slow = { echo: { delay_ms: 300 } };
   const prompts = ["one two three", "four five six", "seven eight nine"];
   const runs = [];
   for (const prompt of prompts) runs.push(await ksi.run({ prompt, model: "echo", session_id, metadata: slow }));

@@ -107,7 +107,7 @@ describe("a retry", () => {
     const session = randomUUID();
     const client = connectOpenAi({ ...daemon, url: `http://${proxy.address}` }, retries);
     const headers = { "Idempotency-Key": randomUUID() };
-    const answering = client.chat.completions.create(ask("#start=400 hello", session), { headers });
+    const answering = client.chat.completions.create(ask("#start=1500 hello", session), { headers });
     await until(async () => (await listRuns(daemon, session)).length === 1);
     proxy.cut();
     expect((await answering).choices[0]?.message.content).toBe("hello");
@@ -119,10 +119,11 @@ describe("a retry", () => {
     await using proxy = await startFaultProxy({ target: daemon.url });
     const session = randomUUID();
     const client = connectOpenAi({ ...daemon, url: `http://${proxy.address}` }, retries);
-    const answering = client.chat.completions.create(ask("#start=400 hello", session));
+    const answering = client.chat.completions.create(ask("#start=1500 hello", session));
     await until(async () => (await listRuns(daemon, session)).length === 1);
     proxy.cut();
     expect((await answering).choices[0]?.message.content).toBe("hello");
+    await until(async () => (await listRuns(daemon, session)).every(({ status }) => status !== "running"));
     const statuses = (await listRuns(daemon, session)).map(({ status }) => status);
     expect(statuses).toEqual(["completed", "cancelled"]);
   });
@@ -198,7 +199,7 @@ describe("a client that leaves", () => {
 
   test("by its own time-out cancels its run", async () => {
     const session = randomUUID();
-    const options = { timeout: 500, maxRetries: 0 };
+    const options = { timeout: 1_500, maxRetries: 0 };
     const refused = openai.chat.completions.create(ask("#hang", session), options);
     await expect(refused).rejects.toThrow(APIConnectionTimeoutError);
     await expectCancelled(session);
