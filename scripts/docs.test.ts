@@ -73,7 +73,7 @@ describe("README's ways to use it run as they stand", () => {
     await using daemon = await startDaemonWithClaude();
     const env = { ...process.env, url: daemon.url, token: daemon.token };
     const script = ["-euo", "pipefail", "-c", readmeBlock("sh", "curl")];
-    const { stdout } = await run("bash", script, { env, timeout: 20_000 });
+    const { stdout } = await run("bash", script, { env, timeout: 60_000 });
     const lines = stdout.trim().split("\n");
     const events = lines
       .filter((line) => line.startsWith("data: "))
@@ -153,7 +153,7 @@ async function runProgram(
   await using folder = await createFolderInside();
   const file = join(folder.path, "program.ts");
   await writeFile(file, `const [url, token] = ${JSON.stringify([url, token])};\n${program}`);
-  return (await run(process.execPath, [file], { env: { ...process.env, ...env }, timeout: 20_000 })).stdout;
+  return (await run(process.execPath, [file], { env: { ...process.env, ...env }, timeout: 60_000 })).stdout;
 }
 
 /** A folder inside the checkout, so that packages are found by name. */

@@ -11,7 +11,7 @@ async function runProgram(program: string, { url, token }: Pick<FakeDaemon, "url
     ${program}`;
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", source], {
     cwd: new URL("..", import.meta.url),
-    timeout: 10_000,
+    timeout: 30_000,
   });
   return stdout.trim();
 }

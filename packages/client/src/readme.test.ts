@@ -19,7 +19,7 @@ test("the blocks of the README are, one after the other, a program that works", 
     {
       cwd: new URL("..", import.meta.url),
       env: { ...process.env, KSI_TOKEN: daemon.token, NODE_NO_WARNINGS: "1" },
-      timeout: 10_000,
+      timeout: 60_000,
     },
   );
   expect(stdout).toBe("45\nalice { text: 'hi' }\nalice sent x.greeting\n5\n");

@@ -8,8 +8,8 @@ import { type FreshCore, spawnDefaults, startFreshCore } from "./testing/fresh-c
 import { silentLogger } from "./testing/fresh-redis.ts";
 import { createManualRunner } from "./testing/manual-runner.ts";
 
-/** The goal is 500 ms; a machine that does other things besides gets some more. */
-const goneWithinMs = 1_000;
+/** The goal is 500 ms; a busy machine gets more, though less than the 4 s without a grace. */
+const goneWithinMs = 3_000;
 
 test.for([
   ["that ignores every signal it can", "#fork #hang #ignore=SIGINT,SIGTERM"],

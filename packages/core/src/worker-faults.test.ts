@@ -51,7 +51,7 @@ test("a worker that is stopped has lost its agents before the next of the sessio
   for (const run_id of more) expect(await runs.result({ run_id, wait_ms: 20_000 })).toMatchObject({ result: "more" });
   const pids = new Set([stopped.child.pid, ...scene.workers.map(({ child }) => child.pid)].map(String));
   expect(await workersOf(scene.fresh, more)).toEqual(pids);
-}, 90_000);
+});
 
 test("a worker that goes on before anybody took its run fails it itself, and says why", async () => {
   await using scene = await startScene();
@@ -69,7 +69,7 @@ test("a worker that goes on before anybody took its run fails it itself, and say
   expect(finalsOf(await eventsOf(scene.fresh, run_id))).toEqual(["run.failed"]);
   const next = await runs.spawn({ ...claudeDefaults, prompt: "next" });
   expect(await runs.result({ run_id: next.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
-}, 60_000);
+});
 
 test("the runs of a worker that is killed with its agents at work have failed within ten seconds, and no process is left", async () => {
   await using scene = await startScene();
@@ -85,7 +85,7 @@ test("the runs of a worker that is killed with its agents at work have failed wi
   expect(tree.filter(isAlive)).toEqual([]);
   expect(performance.now() - killedAt).toBeLessThan(takeoverMs);
   expect(await runs.result({ run_id: next.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
-}, 60_000);
+});
 
 test("a worker whose event loop is blocked for two seconds again and again keeps its run", async () => {
   await using scene = await startScene();
@@ -99,7 +99,7 @@ test("a worker whose event loop is blocked for two seconds again and again keeps
   }
   expect(await runs.result({ run_id, wait_ms: 20_000 })).toMatchObject({ status: "completed", result: "done" });
   expect(await attemptsOf(scene.fresh, run_id)).toBe(1);
-}, 60_000);
+});
 
 test("a worker that everybody else on a busy machine comes before keeps its runs", async () => {
   await using scene = await startScene();
@@ -117,7 +117,7 @@ test("a worker that everybody else on a busy machine comes before keeps its runs
     expect(await runs.result({ run_id, wait_ms: 30_000 })).toMatchObject({ status: "completed" });
     expect(await attemptsOf(scene.fresh, run_id)).toBe(1);
   }
-}, 120_000);
+});
 
 interface Scene extends AsyncDisposable {
   readonly fresh: FreshCore;

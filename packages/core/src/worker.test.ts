@@ -328,7 +328,7 @@ test("no run is lost when Redis is away for longer than a worker's beat lasts", 
   ends?.emit({ event_type: "run.text", payload: { text: "said while Redis was away" } });
   ends?.complete("done while Redis was away");
   await until(async () => (await fresh.core.health()).status === "unavailable");
-  await until(async () => (await fresh.core.health()).status === "ok", { deadlineMs: 20_000 });
+  await until(async () => (await fresh.core.health()).status === "ok");
 
   expect(await runs.result({ run_id: first.run_id, wait_ms: 10_000 })).toMatchObject({ status: "completed" });
   // Long enough for the reconciler to trust Redis again, and to see that the worker is alive.
@@ -338,7 +338,7 @@ test("no run is lost when Redis is away for longer than a worker's beat lasts", 
   const said: string[] = [];
   for await (const { event } of await runs.events(first.run_id, {})) said.push(event.event_type);
   expect(said).toEqual(["run.queued", "run.started", "run.text", "run.text", "run.completed"]);
-}, 60_000);
+});
 
 test("an agent that says more at once than may wait for Redis has each of its events stored once", async () => {
   const manual = createManualRunner();
@@ -359,7 +359,7 @@ test("an agent that says more at once than may wait for Redis has each of its ev
   for await (const { event } of await runs.events(run_id, {}))
     if ("text" in event.payload) said.push(event.payload.text);
   expect(said).toEqual(words);
-}, 40_000);
+});
 
 test("a run is cancelled or timed out only when nothing of its agent is left", async () => {
   const manual = createManualRunner({ isSlowToEnd: true });
@@ -394,7 +394,7 @@ test("draining and closing end in time while Redis is away, also with a job unde
   await Promise.all([worker.drain(100), fresh.core.close()]);
   expect(manual.turns[0]?.signal.aborted).toBe(true);
   await worker.close();
-}, 60_000);
+});
 
 function channelOf({ store }: FreshCore, run_id: string): string {
   return store.keys.tenant().channel(channels.run(run_id));

@@ -64,10 +64,10 @@ async function askRest({ url, token }: Address, path: string): Promise<unknown> 
   return await response.json();
 }
 
-/** Rejects when it takes longer than ten seconds, so that a test which fails still ends what it has started. */
+/** Rejects when it takes longer than 20 s, so that a test which fails still ends what it has started. */
 export async function soon<T>(promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error("not within 10,000 ms")), 10_000);
+  const timer = setTimeout(() => reject(new Error("not within 20,000 ms")), 20_000);
   try {
     return await Promise.race([promise, late]);
   } finally {

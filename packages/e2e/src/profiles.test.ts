@@ -124,7 +124,7 @@ test("a wrong profile in the configuration is a start error that names it", asyn
   await using folder = await createTempFolder();
   await writeFile(join(folder.path, "ksi.config.yaml"), "profiles:\n  painter: { tols: [Read] }\n");
   const argv = [ksiBin, "serve", "--port", "0", "--data-dir", folder.path];
-  const starting = promisify(execFile)(process.execPath, argv, { cwd: folder.path, timeout: 20_000 });
+  const starting = promisify(execFile)(process.execPath, argv, { cwd: folder.path, timeout: 60_000 });
   await expect(starting).rejects.toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/profiles\.painter \(from .*ksi\.config\.yaml\): .* tols \(did you mean tools\?\)/),

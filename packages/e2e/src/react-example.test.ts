@@ -63,7 +63,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     expect(complaints).toEqual([]);
   });
 
-  test("misses nothing of what happens while it is cut off and the daemon restarts", { timeout: 60_000 }, async () => {
+  test("misses nothing of what happens while it is cut off and the daemon restarts", async () => {
     await using folder = await createTempFolder();
     const options = { dataDir: folder.path, args: ["--allowed-origins", site.origin] };
     let live = await startLiveDaemon(options);

@@ -95,7 +95,7 @@ const faults: Fault[] = [
 const wordCount = 40;
 const isEnd = ({ event_type }: KsiEvent) => event_type === "x.end";
 
-test.concurrent.for(faults)("a Redis that $name", { timeout: 60_000 }, async (fault) => {
+test.concurrent.for(faults)("a Redis that $name", async (fault) => {
   await using redis = await startOwnRedis();
   await using house = await startHouse(redis, fault);
   const { live } = house;
@@ -179,7 +179,7 @@ test.concurrent.for(faults)("a Redis that $name", { timeout: 60_000 }, async (fa
   }
 });
 
-test.concurrent("a Redis that fills up takes a call as a whole or not at all", { timeout: 60_000 }, async () => {
+test.concurrent("a Redis that fills up takes a call as a whole or not at all", async () => {
   await using redis = await startOwnRedis();
   await using live = await startLiveDaemon({ env: { KSI_REDIS_URL: redis.url } });
   const { ksi } = live;

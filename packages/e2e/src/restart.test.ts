@@ -38,7 +38,7 @@ test("after a kill -9 in the middle of thirty runs each gets a final state and n
   expect(pids.filter(isAlive).length).toBeGreaterThanOrEqual(6 * 4);
   await killed.stop("SIGKILL");
   await until(() => pids.every((pid) => !isAlive(pid)), {
-    deadlineMs: 3_000,
+    deadlineMs: 5_000,
     message: "no process of the dead daemon",
   });
 

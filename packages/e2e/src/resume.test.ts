@@ -22,7 +22,7 @@ describe("a follower across a restart on the same data goes on without a hole or
     { name: "a kill -9 of its Redis", stop: killRedis },
   ];
 
-  test.for(ways)("$name", { timeout: 60_000 }, async ({ stop }) => {
+  test.for(ways)("$name", async ({ stop }) => {
     await using folder = await createTempFolder();
     let live = await startLiveDaemon({ dataDir: folder.path });
     await using stack = new AsyncDisposableStack();

@@ -13,7 +13,7 @@ export interface ServeOptions {
   uid?: number | undefined;
 }
 
-/** What came of a `ksi serve` that ends by itself; killed, and `code` null, when it is up after 20 s. */
+/** What came of a `ksi serve` that ends by itself; killed, and `code` null, when it is up after 60 s. */
 export async function runServe(options: ServeOptions): Promise<{ code: number | null; output: string }> {
   const { dataDir, cwd, env = {}, args = [], uid } = options;
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("KSI_"));
@@ -21,7 +21,7 @@ export async function runServe(options: ServeOptions): Promise<{ code: number | 
     cwd,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 20_000,
+    timeout: 60_000,
     killSignal: "SIGKILL",
     ...(uid !== undefined && { uid, gid: uid }),
   });

@@ -48,7 +48,6 @@ test.each([
     expect(received).toEqual(Array.from({ length: events }, (_, n) => n));
     socket.close();
   },
-  120_000,
 );
 
 const subscription = {

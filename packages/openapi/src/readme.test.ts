@@ -10,7 +10,7 @@ test("the blocks of the README are, one after the other, a program that works", 
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ["--input-type=module-typescript", "--eval", blocks.join("\n")],
-    { cwd: new URL("..", import.meta.url), env: { ...process.env, NODE_NO_WARNINGS: "1" }, timeout: 20_000 },
+    { cwd: new URL("..", import.meta.url), env: { ...process.env, NODE_NO_WARNINGS: "1" }, timeout: 60_000 },
   );
   expect(stdout).toBe("{ text: 'Hello world! Hello world!' }\n[ '/greet/{name}' ] 200\n");
 });

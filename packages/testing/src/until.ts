@@ -1,5 +1,5 @@
 export interface UntilOptions {
-  /** Default 10,000. */
+  /** Default 20,000, which only what never comes takes, on a busy machine too. */
   deadlineMs?: number;
   /** What was waited for, for the error. */
   message?: string;
@@ -7,7 +7,7 @@ export interface UntilOptions {
 
 /** Waits until `condition` gives something truthy, and gives that; throws with `message` when the deadline passes. */
 export async function until<T>(condition: () => T | Promise<T>, options: UntilOptions = {}): Promise<Truthy<T>> {
-  const { deadlineMs = 10_000, message = condition.toString() } = options;
+  const { deadlineMs = 20_000, message = condition.toString() } = options;
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const value = await condition();

@@ -18,7 +18,7 @@ export async function startScriptProcess(script: URL, args: readonly string[]): 
   const exited = once(child, "exit");
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
-  await until(() => lines.length > 0 || child.exitCode !== null, { deadlineMs: 20_000, message: `${path} is ready` });
+  await until(() => lines.length > 0 || child.exitCode !== null, { message: `${path} is ready` });
   return {
     child,
     lines,

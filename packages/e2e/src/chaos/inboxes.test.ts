@@ -18,4 +18,4 @@ test("whoever is killed, every accepted message reaches its agent and is acknowl
   ]) {
     expect(report.counts[what], what).toBeGreaterThan(0);
   }
-}, 120_000);
+});
