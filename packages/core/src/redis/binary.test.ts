@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { KsiError } from "@ksi/contract/errors";
 import { createTempFolder, type TempFolder } from "@ksi/testing";
 import { expect, test } from "vitest";
+import { startDebianArchive } from "../testing/debian-archive.ts";
 import { silentLogger } from "../testing/fresh-redis.ts";
 import { findRedisBinary } from "./binary.ts";
 import { compileRedis } from "./compile-redis.ts";
@@ -160,8 +161,18 @@ test.skipIf(!hasApt)("on Debian and Ubuntu the distribution's package is unpacke
       await symlink(join(folder, name), join(home.path, "bin", name)).catch(() => undefined);
     }
   }
-  const binary = await find(home, { installers: [unpackDebianRedis] });
-  expect(binary).toMatch(/\/cache\/ksi\/redis-[\d.]+-linux-\w+\/redis-server$/);
+  const library = "usr/lib/any-linux-gnu/libksi-test.so.1";
+  const server = `#!/bin/sh
+test -e "\${LD_LIBRARY_PATH%%:*}/libksi-test.so.1" && exec ${await findRedisBinary({ logger: silentLogger })} "$@"
+`;
+  const version = "5:99.7.0.15-1~test";
+  await using archive = await startDebianArchive([
+    { name: "redis-server", version, depends: ["redis-tools"], files: {} },
+    { name: "redis-tools", version, depends: ["libksi-test"], files: { "usr/bin/redis-server": server } },
+    { name: "libksi-test", version: "1.0", files: { [library]: "" } },
+  ]);
+  const binary = await find(home, { installers: [unpackDebianRedis], env: archive.env });
+  expect(binary).toMatch(/\/cache\/ksi\/redis-99\.7\.0\.15-linux-\w+\/redis-server$/);
   expect(await find(home, { installers: [] })).toBe(binary);
   await using store = await startStore({ dir: join(home.path, "data"), binary, logger: silentLogger });
   expect(await store.commands.ping()).toBe("PONG");
@@ -170,10 +181,11 @@ test.skipIf(!hasApt)("on Debian and Ubuntu the distribution's package is unpacke
 interface Finding {
   readonly binary?: string;
   readonly installers?: readonly Installer[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
-function find(home: TempFolder, { binary, installers = [] }: Finding = {}): Promise<string> {
-  const env = { ...process.env, PATH: join(home.path, "bin"), XDG_CACHE_HOME: join(home.path, "cache") };
+function find(home: TempFolder, { binary, installers = [], env: more }: Finding = {}): Promise<string> {
+  const env = { ...process.env, ...more, PATH: join(home.path, "bin"), XDG_CACHE_HOME: join(home.path, "cache") };
   return findRedisBinary({ binary, installers, env, logger: silentLogger });
 }
 
