@@ -10,7 +10,8 @@ import type { EventLog } from "./event-log.ts";
 import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
 import { ended, toFollow } from "./follow-of-batches.ts";
 import { followOverEpochs } from "./follow-over-epochs.ts";
-import { type InboxContext, noteDeliveredScript, openInboxScript } from "./inbox-scripts.ts";
+import type { InboxContext } from "./inbox-script.ts";
+import { noteDeliveredScript, openInboxScript } from "./inbox-scripts.ts";
 import { channels } from "./redis/keys.ts";
 
 export interface InboxFollowOptions {

@@ -2,14 +2,8 @@
 import type { DeadLetter, DeadLettersPage, DeathReason, Message } from "@ksi/contract";
 import { agentNotFound, mustBeRegistered, unknownAgent } from "./agent-not-found.ts";
 import { createCoalescer } from "./coalesce.ts";
-import {
-  ackScript,
-  expireBeforeScript,
-  type InboxContext,
-  nackScript,
-  redriveScript,
-  sweepScript,
-} from "./inbox-scripts.ts";
+import type { InboxContext } from "./inbox-script.ts";
+import { ackScript, expireBeforeScript, nackScript, redriveScript, sweepScript } from "./inbox-scripts.ts";
 import { readPlace } from "./list-place.ts";
 import type { Logger } from "./logger.ts";
 import { createRepeatedWarning } from "./repeated-warning.ts";

@@ -11,7 +11,7 @@ import { toFollow } from "./follow-of-batches.ts";
 import { createInboxFollows } from "./inbox-follow.ts";
 import { startInboxLedger } from "./inbox-ledger.ts";
 import { inboxTerms } from "./inbox-lua.ts";
-import type { InboxContext } from "./inbox-scripts.ts";
+import type { InboxContext } from "./inbox-script.ts";
 import type { Logger } from "./logger.ts";
 import { readHistory } from "./message-history.ts";
 import { createReplies } from "./message-replies.ts";
