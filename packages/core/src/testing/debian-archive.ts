@@ -51,8 +51,18 @@ export async function startDebianArchive(packages: readonly DebianPackage[]): Pr
   const config = join(folder.path, "apt.conf");
   // It is trusted as it is: whom apt trusts is apt's own.
   await writeFile(list, `deb [trusted=yes] http://127.0.0.1:${(server.address() as AddressInfo).port} ./\n`);
-  const settings = [`Dir::Etc::SourceList "${list}";`, 'Dir::Etc::SourceParts "-";', 'Acquire::http::Proxy "DIRECT";'];
-  await writeFile(config, `${settings.join("\n")}\n`);
+  // Of this machine's settings, such as a proxy, none count: this file is read before them, and says where they are.
+  const parts = join(folder.path, "apt.conf.d");
+  await mkdir(parts);
+  const settings = {
+    "Dir::Etc::Parts": parts,
+    "Dir::Etc::Main": "/dev/null",
+    "Dir::Etc::SourceList": list,
+    "Dir::Etc::SourceParts": "-",
+    "Acquire::http::Proxy": "DIRECT",
+  };
+  const lines = Object.entries(settings).map(([name, value]) => `${name} "${value}";\n`);
+  await writeFile(config, lines.join(""));
   const owned = stack.move();
   return { env: { APT_CONFIG: config }, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
