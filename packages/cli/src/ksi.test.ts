@@ -1,66 +1,17 @@
 /** The built `ksi` as a user has it: real processes, a real daemon, a real Redis. Built by `npm run build`. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { createTempFolder, until } from "@ksi/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-
-const bin = fileURLToPath(new URL("../bin/ksi.js", import.meta.url));
-
-interface Finished {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface Started extends AsyncDisposable {
-  readonly child: ChildProcess;
-  readonly text: { stdout: string; stderr: string };
-  readonly finished: Promise<Finished>;
-}
-
-interface Where {
-  cwd: string;
-  dataDir: string;
-}
-
-/** Starts `ksi` with a clean environment; a disposed one that still runs is killed. */
-function start(argv: string[], { cwd, dataDir }: Where, stdin?: string): Started {
-  const { PATH = "", TMPDIR } = process.env;
-  const env = { PATH, HOME: dataDir, KSI_DATA_DIR: dataDir, ...(TMPDIR && { TMPDIR }) };
-  const child = spawn(process.execPath, [bin, ...argv], { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
-  child.stdin.end(stdin);
-  const text = { stdout: "", stderr: "" };
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
-    text.stdout += chunk;
-  });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
-    text.stderr += chunk;
-  });
-  const finished = once(child, "close").then(([code]) => ({ code: code as number | null, ...text }));
-  return {
-    child,
-    text,
-    finished,
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-      await finished;
-    },
-  };
-}
-
-async function ksi(argv: string[], where: Where, stdin?: string): Promise<Finished> {
-  await using started = start(argv, where, stdin);
-  return await started.finished;
-}
+import { type KsiProcess, runKsi as ksi, startKsi as start, type Where } from "./testing/ksi-process.ts";
 
 /** A daemon that offers only the echo runner, so that a claude on this machine changes nothing. */
-async function serve(where: Where, flags: string[] = []): Promise<Started> {
+async function serve(where: Where, flags: string[] = []): Promise<KsiProcess> {
   const argv = [
     "serve",
     "--port",
@@ -87,7 +38,7 @@ const slowly = (delayMs: number) => ["--metadata", JSON.stringify({ echo: { dela
 
 describe("with a running daemon", () => {
   let folder: Awaited<ReturnType<typeof createTempFolder>>;
-  let daemon: Started;
+  let daemon: KsiProcess;
   let here: Where;
 
   beforeAll(async () => {

@@ -1,9 +1,8 @@
 /** The commands of agents and messages, as a user has them, against a whole daemon. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { createKsiClient, type DeadLetter, type Message } from "@ksi/client";
-import { createTempFolder, ksiBin, startDaemonProcess, until } from "@ksi/testing";
+import { createTempFolder, startDaemonProcess, until } from "@ksi/testing";
 import { afterAll, expect, test } from "vitest";
+import { runKsi, startKsi } from "../testing/ksi-process.ts";
 import { createRecordedTerminal } from "../testing/recorded-terminal.ts";
 import { formatDeadLetters, formatMessages } from "./messages.ts";
 
@@ -17,37 +16,9 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-/** Starts `ksi` with a clean environment; a disposed one that still runs is killed. */
-function start(...argv: string[]) {
-  const { PATH = "" } = process.env;
-  const child = spawn(process.execPath, [ksiBin, ...argv], {
-    cwd: folder.path,
-    env: { PATH, HOME: folder.path, KSI_DATA_DIR: folder.path },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const text = { stdout: "", stderr: "" };
-  for (const name of ["stdout", "stderr"] as const) {
-    child[name].setEncoding("utf8").on("data", (chunk: string) => {
-      text[name] += chunk;
-    });
-  }
-  const finished = once(child, "close").then(([code]) => ({ code: code as number | null, ...text }));
-  return {
-    child,
-    text,
-    finished,
-    async [Symbol.asyncDispose]() {
-      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-      await finished;
-    },
-  };
-}
-
-async function ksi(...argv: string[]) {
-  await using started = start(...argv);
-  return await started.finished;
-}
-
+const where = { cwd: folder.path, dataDir: folder.path };
+const start = (...argv: string[]) => startKsi(argv, where);
+const ksi = (...argv: string[]) => runKsi(argv, where);
 const lines = (text: string) => text.split("\n").filter(Boolean);
 const payloads = (text: string) => lines(text).map((line) => JSON.parse(line).payload.content);
 
