@@ -50,6 +50,8 @@ export async function followOverEpochs<E>({ open, start, isPast }: OverEpochsOpt
             return batch.done ? ended : batch;
           } catch (thrown) {
             const follow = await openAfter(passEpoch(thrown));
+            // Left meanwhile: nobody would end what is opened now.
+            if (isEnded) break;
             batches = follow.batches()[Symbol.asyncIterator]();
           }
         }

@@ -4,8 +4,7 @@ import type { AgentsPort, Follow, Message, MessagesPort, SendInput, Sent } from 
 import { KsiError } from "@ksi/contract/errors";
 import { didYouMean } from "@ksi/contract/near-names";
 import { unknownAgent } from "./agent-not-found.ts";
-import type { EventLog } from "./event-log.ts";
-import { newEvent } from "./event-log.ts";
+import { type EventLog, newEvent } from "./event-log.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { toFollow } from "./follow-of-batches.ts";
 import { createInboxFollows } from "./inbox-follow.ts";
@@ -64,10 +63,9 @@ export function startMessages(options: MessagesOptions): Messages {
   const ledger = startInboxLedger({ context, logger });
   const replies = createReplies({ store, keys, log });
   let listing: Promise<string[]> | undefined;
-  const withNearNames = (agentId: string) => unknownAgent(context, agentId);
 
   const port: MessagesPort = {
-    send: (input) => send(input, withNearNames),
+    send: (input) => withNearNames(input.target, send(input)),
 
     async sendBatch({ messages }) {
       // Without near names: hundreds at once that are not registered are no slip of a hand, and each would read all names.
@@ -84,7 +82,7 @@ export function startMessages(options: MessagesOptions): Messages {
       const { message, ...draft } = toDraft({ correlation_id: randomUUID(), ...input });
       await refuseLoops(message);
       const awaited = { by: message.reply_to ?? message.source, timeoutMs: timeout_ms };
-      const { id } = await deliver({ ...draft, message, awaited }, withNearNames);
+      const { id } = await withNearNames(message.target, deliver({ ...draft, message, awaited }));
       return await replies.wait(
         { id, correlation_id: message.correlation_id ?? "", by: awaited.by },
         timeout_ms,
@@ -123,22 +121,29 @@ export function startMessages(options: MessagesOptions): Messages {
     },
   };
 
-  async function send({ idempotency_key, ...input }: SendInput, notFound?: NotFound): Promise<Sent> {
+  async function send({ idempotency_key, ...input }: SendInput): Promise<Sent> {
     const draft = toDraft(input);
     await refuseLoops(draft.message);
     const idempotency = idempotency_key === undefined ? undefined : { key: idempotency_key, hash: fingerprint(input) };
-    return { status: "sent", ...(await deliver({ ...draft, idempotency }, notFound)) };
+    return { status: "sent", ...(await deliver({ ...draft, idempotency })) };
   }
 
-  async function deliver(draft: Draft, notFound?: NotFound) {
+  async function deliver(draft: Draft) {
     try {
       return await sender.send(draft);
     } catch (thrown) {
       const error = KsiError.from(thrown);
-      const { target, capability = [] } = draft.message;
-      if (error.code === "NO_AGENT") throw await noAgent(capability);
-      if (error.code === "NOT_FOUND" && target !== undefined && notFound) throw await notFound(target);
-      throw error;
+      throw error.code === "NO_AGENT" ? await noAgent(draft.message.capability ?? []) : error;
+    }
+  }
+
+  /** What it gives, or where the target is not registered, who may have been meant. */
+  async function withNearNames<T>(target: string | undefined, sending: Promise<T>): Promise<T> {
+    try {
+      return await sending;
+    } catch (thrown) {
+      if (target === undefined || KsiError.from(thrown).code !== "NOT_FOUND") throw thrown;
+      throw await unknownAgent(context, target);
     }
   }
 
@@ -207,9 +212,6 @@ export function startMessages(options: MessagesOptions): Messages {
 function toRefused(thrown: unknown) {
   return { status: "refused" as const, error: KsiError.from(thrown).toJSON() };
 }
-
-/** What is said of a target that is not registered, in place of the sender's own error. */
-type NotFound = (agentId: string) => Promise<KsiError>;
 
 function toDraft({ capability, ttl_ms, ...input }: Omit<SendInput, "idempotency_key">): Draft {
   const given = Object.entries(input).filter(([, value]) => value !== undefined);
