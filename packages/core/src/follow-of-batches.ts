@@ -44,3 +44,37 @@ export function toFollow<E>({ channel, open, signal }: Opening<E>): Follow<E> {
     },
   };
 }
+
+/** Told of what a follow gives. */
+export interface Tap<E> {
+  onBatch?(batch: Batch<E>): void;
+  /** However it ends. More than once, perhaps. */
+  onEnd?(): void;
+}
+
+/** The same follow, with a tap that is opened when it is iterated. */
+export function tapFollow<E>(follow: Follow<E>, openTap: () => Tap<E>, signal?: AbortSignal): Follow<E> {
+  const open = (): Batches<E> => {
+    const tap = openTap();
+    const batches = follow.batches()[Symbol.asyncIterator]();
+    return {
+      async next() {
+        try {
+          const batch = await batches.next();
+          if (batch.done) tap.onEnd?.();
+          else tap.onBatch?.(batch.value);
+          return batch.done ? ended : batch;
+        } catch (thrown) {
+          tap.onEnd?.();
+          throw thrown;
+        }
+      },
+      async return() {
+        await batches.return?.();
+        tap.onEnd?.();
+        return ended;
+      },
+    };
+  };
+  return toFollow({ channel: follow.channel, open, signal });
+}

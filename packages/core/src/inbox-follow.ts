@@ -8,7 +8,7 @@ import { mustBeRegistered, unknownAgent } from "./agent-not-found.ts";
 import { createCoalescer } from "./coalesce.ts";
 import type { EventLog } from "./event-log.ts";
 import { comparePositions, cursorBefore, type Position, parseCursor } from "./event-log-entry.ts";
-import { ended, toFollow } from "./follow-of-batches.ts";
+import { tapFollow } from "./follow-of-batches.ts";
 import { followOverEpochs } from "./follow-over-epochs.ts";
 import type { InboxContext } from "./inbox-script.ts";
 import { noteDeliveredScript, openInboxScript } from "./inbox-scripts.ts";
@@ -112,27 +112,12 @@ export function createInboxFollows({ log, context, onNoteFailed }: InboxFollowOp
 
   /** The same follow, which notes what it gives out. */
   function noting(follow: Follow<Message>, { agentId, isRepeat, signal }: Noting): Follow<Message> {
-    const note = (entries: readonly Entry<Message>[]) => {
+    const onBatch = (entries: readonly Entry<Message>[]) => {
       const messages = entries.map(({ event: { id } }) => ({ id, isRepeat: isRepeat(id) }));
       handedOut.push({ agentId, messages });
       timer ??= setTimeout(() => void noteAll(), noteDelayMs);
     };
-    const open = () => {
-      const batches = follow.batches()[Symbol.asyncIterator]();
-      return {
-        async next() {
-          const batch = await batches.next();
-          if (batch.done) return ended;
-          note(batch.value);
-          return batch;
-        },
-        async return() {
-          await batches.return?.();
-          return ended;
-        },
-      };
-    };
-    return toFollow({ channel: follow.channel, open, signal });
+    return tapFollow(follow, () => ({ onBatch }), signal);
   }
 
   /** One script call, in which each message of an inbox is once. */

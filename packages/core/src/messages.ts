@@ -6,7 +6,7 @@ import { didYouMean } from "@ksi/contract/near-names";
 import { unknownAgent } from "./agent-not-found.ts";
 import { type EventLog, newEvent } from "./event-log.ts";
 import { fingerprint } from "./fingerprint.ts";
-import { toFollow } from "./follow-of-batches.ts";
+import { tapFollow } from "./follow-of-batches.ts";
 import { createInboxFollows } from "./inbox-follow.ts";
 import { startInboxLedger } from "./inbox-ledger.ts";
 import { inboxTerms } from "./inbox-lua.ts";
@@ -93,9 +93,9 @@ export function startMessages(options: MessagesOptions): Messages {
     history: (input) => readHistory(log, input),
 
     async inbox({ agent_id, mode, prefetch, lastEventId, from }, signal) {
-      if (mode === "shared") return present(agent_id, await shared.consume(agent_id, prefetch, signal));
+      if (mode === "shared") return present(agent_id, await shared.consume(agent_id, prefetch, signal), signal);
       if (from !== undefined) return await follows.look(agent_id, { lastEventId, from }, signal);
-      return present(agent_id, await follows.consume(agent_id, lastEventId ?? undefined, signal));
+      return present(agent_id, await follows.consume(agent_id, lastEventId ?? undefined, signal), signal);
     },
 
     async ack({ agent_id, ids }) {
@@ -181,31 +181,12 @@ export function startMessages(options: MessagesOptions): Messages {
   }
 
   /** The same follow; as long as it is iterated, the agent is online. */
-  function present(agentId: string, follow: Follow<Message>): Follow<Message> {
-    const open = () => {
+  function present(agentId: string, follow: Follow<Message>, signal: AbortSignal | undefined): Follow<Message> {
+    const openTap = () => {
       const connection = presence.connect(agentId);
-      const batches = follow.batches()[Symbol.asyncIterator]();
-      const end = () => {
-        connection.end();
-        return { done: true, value: undefined } as const;
-      };
-      return {
-        async next() {
-          try {
-            const batch = await batches.next();
-            return batch.done ? end() : batch;
-          } catch (thrown) {
-            end();
-            throw thrown;
-          }
-        },
-        async return() {
-          await batches.return?.();
-          return end();
-        },
-      };
+      return { onEnd: () => connection.end() };
     };
-    return toFollow({ channel: follow.channel, open });
+    return tapFollow(follow, openTap, signal);
   }
 }
 
