@@ -6,6 +6,7 @@ import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatAge, formatTable } from "../format.ts";
 import { formatList } from "../list.ts";
+import { allPages } from "../pages.ts";
 import { parseJsonObject, parseList, parseName } from "../parse.ts";
 import type { Stream, Style } from "../terminal.ts";
 import { addHelpCommand, refuseStrayNames } from "./help.ts";
@@ -133,12 +134,8 @@ async function warnOfSlip({ profiles }: KsiClient, profile: string, err: Stream)
 
 async function listAll({ agents }: KsiClient, filter: Filter): Promise<Agent[]> {
   const all: Agent[] = [];
-  let after: string | undefined;
-  do {
-    const page = await agents.list({ ...filter, limit: pageSize, ...(after !== undefined && { after }) });
-    all.push(...page.agents);
-    after = page.next;
-  } while (after !== undefined);
+  const pages = allPages((place) => agents.list({ ...filter, ...place, limit: pageSize }));
+  for await (const page of pages) all.push(...page.agents);
   return all;
 }
 

@@ -5,6 +5,7 @@ import { connect } from "../connect.ts";
 import { formatAge } from "../format.ts";
 import { formatList } from "../list.ts";
 import { describeMessage, formatTime, textOf } from "../message-line.ts";
+import { allPages } from "../pages.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
 import { addHelpCommand, refuseStrayNames } from "./help.ts";
@@ -105,33 +106,21 @@ export function addMessagesCommand(program: Program, cli: Cli): void {
 /** The oldest of them first. */
 async function findLatest({ messages }: KsiClient, filter: Filter, count: number): Promise<Message[]> {
   const latest: Message[] = [];
-  let after: string | undefined;
-  do {
+  const pages = allPages((place) => {
     const limit = Math.min(pageSize, count - latest.length);
-    const page = await messages.history({
-      ...filter,
-      newest_first: true,
-      limit,
-      ...(after !== undefined && { after }),
-    });
+    return messages.history({ ...filter, ...place, newest_first: true, limit });
+  });
+  for await (const page of pages) {
     latest.push(...page.messages);
-    after = page.next;
-  } while (after !== undefined && latest.length < count);
+    if (latest.length >= count) break;
+  }
   return latest.reverse();
 }
 
 async function listDead({ messages }: KsiClient, agentId: string): Promise<DeadLetter[]> {
   const all: DeadLetter[] = [];
-  let after: string | undefined;
-  do {
-    const page = await messages.deadLetters({
-      agent_id: agentId,
-      limit: pageSize,
-      ...(after !== undefined && { after }),
-    });
-    all.push(...page.dead_letters);
-    after = page.next;
-  } while (after !== undefined);
+  const pages = allPages((place) => messages.deadLetters({ agent_id: agentId, ...place, limit: pageSize }));
+  for await (const page of pages) all.push(...page.dead_letters);
   return all;
 }
 

@@ -4,6 +4,7 @@ import { type Cli, examples, type Program } from "../cli.ts";
 import { connect } from "../connect.ts";
 import { formatAge } from "../format.ts";
 import { formatList } from "../list.ts";
+import { allPages } from "../pages.ts";
 import { parseInteger } from "../parse.ts";
 import type { Stream } from "../terminal.ts";
 import { addHelpCommand, refuseStrayNames } from "./help.ts";
@@ -48,9 +49,8 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
       const { json, ...connection } = command.optsWithGlobals();
       await using link = await connect(connection, cli);
       const { out } = cli.terminal;
-      let after: string | undefined;
-      do {
-        const page = await link.ksi.sessions.messages({ session_id: sessionId, ...(after !== undefined && { after }) });
+      const pages = allPages((place) => link.ksi.sessions.messages({ session_id: sessionId, ...place }));
+      for await (const page of pages) {
         for (const turn of page.messages) {
           if (json) out.line(JSON.stringify(turn));
           else {
@@ -58,8 +58,7 @@ export function addSessionsCommand(program: Program, cli: Cli): void {
             out.write(`${out.foreign(turn.content)}\n\n`);
           }
         }
-        after = page.next;
-      } while (after !== undefined);
+      }
     });
 
   sessions

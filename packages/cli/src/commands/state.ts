@@ -1,17 +1,17 @@
 /** `ksi state`: the values that agents share, by namespace and key. */
-import type { Json, KsiClient } from "@ksi/client";
+import type { Json, StateEntry } from "@ksi/client";
 import { KsiError } from "@ksi/contract/errors";
 import { type Cli, examples, type Program } from "../cli.ts";
-import { connect, type Link } from "../connect.ts";
+import { connect } from "../connect.ts";
 import { formatAge } from "../format.ts";
 import { formatList } from "../list.ts";
+import { allPages } from "../pages.ts";
 import { parseInteger, parseTtl } from "../parse.ts";
 import { readStdin } from "../read-stdin.ts";
 import type { Stream } from "../terminal.ts";
 import { addHelpCommand } from "./help.ts";
 
-type Page = Awaited<ReturnType<KsiClient["state"]["list"]>>;
-type Facts = Page["entries"][number];
+type Facts = Omit<StateEntry, "value">;
 
 /** Above what the daemon takes (256 kB without blanks), so that it is the daemon that says so; below what hurts. */
 const valueMaxBytes = 4_000_000;
@@ -129,7 +129,10 @@ export function addStateCommand(program: Program, cli: Cli): void {
       await using link = await connect(connection, cli);
       const { out, err } = cli.terminal;
       let isEmpty = true;
-      for await (const entries of pages(link, { namespace, prefix })) {
+      // A page at a time, since a namespace can hold more than a table should wait for.
+      const pages = allPages((place) => link.ksi.state.list({ namespace, prefix, ...place, limit: pageSize }));
+      for await (const { entries } of pages) {
+        if (entries.length === 0) continue;
         if (json) for (const facts of entries) out.line(JSON.stringify(facts));
         else out.line(formatKeys(entries, out, Date.now()));
         isEmpty = false;
@@ -151,19 +154,6 @@ async function readValue(text: string, { stdin }: Cli): Promise<Json> {
     const sample = isPiped ? "" : " A text needs quotes of its own, which the shell must leave alone: '\"text\"'.";
     throw new KsiError("INVALID_INPUT", `The value${isPiped ? " on stdin" : ""} is not JSON.${sample}`, { cause });
   }
-}
-
-/** A page at a time, since a namespace can hold more than a table should wait for. None is empty. */
-async function* pages(
-  { ksi }: Link,
-  input: { namespace: string; prefix: string | undefined },
-): AsyncGenerator<Facts[]> {
-  let after: string | undefined;
-  do {
-    const page: Page = await ksi.state.list({ ...input, after, limit: pageSize });
-    if (page.entries.length > 0) yield page.entries;
-    after = page.next;
-  } while (after !== undefined);
 }
 
 /** `version 7, set 12 s ago, kept for 5 m`. @internal for its test */
