@@ -80,8 +80,13 @@ function afterEvent(flow: Flow, event: KsiEvent): Flow {
       return { ...flow, messages: [...flow.messages, { ...event, receipts: [] }].slice(-most) };
     default:
       if (!isMessage(event)) return flow;
-      return { ...flow, messages: [...flow.messages, { ...event, receipts: [] }].slice(-most) };
+      return { ...flow, messages: [...flow.messages, { ...event, payload: said(event), receipts: [] }].slice(-most) };
   }
+}
+
+/** An answer that is none says why instead. */
+function said({ payload, error }: CustomEvent): Json {
+  return error ? { error: error.message } : payload;
 }
 
 /** What agents say has a name of their own; KSI's events are the rest. */

@@ -23,7 +23,7 @@ function textOfEvent(event: KsiEvent, columns: number): string {
   }
   if (isOwnEvent(event)) return describeOwn(event);
   const to = event.target === undefined ? "" : ` → ${event.target}`;
-  return `${event.source}${to}  ${textOf(event.payload)}`;
+  return `${event.source}${to}  ${textOf(event)}`;
 }
 
 function describeOwn(event: OwnEvent): string {

@@ -21,3 +21,11 @@ test("a message cannot drive the terminal of who reads it", () => {
 test("a pipe gets a message as it is", () => {
   expect(described(false)).toBe("alice\u001b[31m → bob  DIRECT_MESSAGE  hi\u001b]0;owned\u0007");
 });
+
+test("an answer that is none says why", () => {
+  const { out } = createRecordedTerminal();
+  const error = { code: "NO_MONEY", message: "The account is empty." };
+  expect(describeMessage({ ...message, source: "al", payload: null, error }, out)).toMatch(
+    / al → bob {2}DIRECT_MESSAGE {2}failed: The account is empty\.$/,
+  );
+});

@@ -140,12 +140,12 @@ async function redrive({ messages }: KsiClient, agentId: string, ids: readonly s
 export function formatMessages(messages: readonly Message[], out: Stream, nowMs: number): string {
   if (!out.isTty) return messages.map((message) => describeMessage(message, out)).join("\n");
   const headings = ["SENT", "FROM", "TO", "TYPE", "WHAT"];
-  const rows = messages.map(({ timestamp, source, target, event_type, payload }) => [
-    out.style("dim", formatSent(timestamp, nowMs)),
-    out.style("cyan", out.foreign(source)),
-    out.foreign(target ?? "everyone"),
-    out.style("dim", out.foreign(event_type)),
-    out.foreign(textOf(payload)),
+  const rows = messages.map((message) => [
+    out.style("dim", formatSent(message.timestamp, nowMs)),
+    out.style("cyan", out.foreign(message.source)),
+    out.foreign(message.target ?? "everyone"),
+    out.style("dim", out.foreign(message.event_type)),
+    out.foreign(textOf(message)),
   ]);
   return formatList({ headings, rows, cut: ["WHAT"] }, out);
 }
@@ -166,7 +166,7 @@ export function formatDeadLetters(letters: readonly DeadLetter[], out: Stream, n
     String(deliveries),
     out.foreign(message.source),
     out.foreign(message.event_type),
-    out.foreign(textOf(message.payload)),
+    out.foreign(textOf(message)),
   ]);
   return formatList({ headings, rows, cut: ["WHAT"] }, out);
 }

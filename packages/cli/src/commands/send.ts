@@ -84,7 +84,7 @@ function showReply(replied: Replied, { out, err }: Terminal, json: true | undefi
     out.line(JSON.stringify(replied));
     return;
   }
-  out.line(out.foreign(textOf(replied.reply.payload)));
+  out.line(out.foreign(textOf(replied.reply)));
   err.line(err.style("dim", `from ${err.foreign(replied.reply.source)}`));
 }
 
