@@ -33,7 +33,7 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     const { agent, messages, connection } = partsOf(page);
     await messages.first().waitFor();
     expect(page.url()).toBe(`${site.origin}/`);
-    expect(await connection.innerText()).toContain("Live");
+    await connection.getByText("Live").waitFor();
     expect(await messages.innerText()).toMatch(/alice.*bob\s+x\.sum\s+\{"a":1,"b":2\}\s+waiting/s);
 
     const inbox = ksi.agents.inbox("bob")[Symbol.asyncIterator]();
@@ -173,7 +173,7 @@ test.runIf(isBrowserNeeded)("its dev server shows each message once, and React d
 
 async function openPage(browser: Browser): Promise<Page> {
   const page = await browser.newPage();
-  page.setDefaultTimeout(10_000); // less than a test has, which then says what it waited for
+  page.setDefaultTimeout(20_000); // less than a test has, which then says what it waited for
   return page;
 }
 
