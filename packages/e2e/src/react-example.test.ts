@@ -100,7 +100,8 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     way.isRefusing = false;
     await connection.getByText("Live").waitFor();
     await until(async () => (await messages.count()) === sent, { message: "the page has caught up" });
-    const previews = await messages.locator(".preview").allInnerTexts();
+    // What is out of sight is not drawn, and has no inner text.
+    const previews = await messages.locator(".preview").allTextContents();
     expect(previews).toEqual(Array.from({ length: sent }, (_, n) => String(n)));
     await agent("carol").waitFor();
     expect(await agent("alice").count()).toBe(0);
@@ -128,6 +129,18 @@ describe.runIf(isBrowserNeeded)("the page of live messages", () => {
     expect(await messages.getByText("early").count()).toBe(0);
     const isInSight = (element: Element) => element.getBoundingClientRect().bottom <= innerHeight;
     await until(() => messages.last().evaluate(isInSight), { message: "the last message is in sight" });
+
+    // Who reads further up is left in peace.
+    await messages.last().hover();
+    await page.mouse.wheel(0, -2_000);
+    const latest = page.getByRole("button", { name: "Latest" });
+    await latest.waitFor();
+    await publish("behind the reader");
+    await messages.getByText("behind the reader").waitFor({ state: "attached" });
+    expect(await messages.last().evaluate(isInSight)).toBe(false);
+    await latest.click();
+    await until(() => messages.last().evaluate(isInSight), { message: "the latest message is in sight" });
+    await latest.waitFor({ state: "detached" });
   });
 
   test("says why it shows nothing: no daemon, a wrong token, or an origin that the daemon does not allow", async () => {
@@ -167,7 +180,7 @@ test.runIf(isBrowserNeeded)("its dev server shows each message once, and React d
   await agent("bob").waitFor();
   await messages.getByText("2", { exact: true }).waitFor();
   await messages.first().locator("summary").click();
-  expect(await messages.locator(".preview").allInnerTexts()).toEqual(["0", "1", "2"]);
+  expect(await messages.locator(".preview").allTextContents()).toEqual(["0", "1", "2"]);
   expect(complaints).toEqual([]);
 });
 
